@@ -209,18 +209,9 @@ impl Device {
     fn context<'a>(&'a self, reading: Option<&'a Reading>, run: RunFacts, skew_ns: i64) -> RenderContext<'a> {
         let extra = self.extra.as_deref();
         let clock = extra.and_then(|extra| extra.clock).unwrap_or_default();
-        let device_ns = reading.map_or(0, |reading| clock.reads(reading.intended).saturating_add(skew_ns));
         let stream = extra.and_then(|extra| extra.stream.as_ref());
-        RenderContext {
-            model: &self.model,
-            id: &self.id,
-            index: self.index,
-            reading,
-            device_ns,
-            run,
-            schema: self.schema(reading),
-            stream,
-        }
+        let (model, id, index, schema) = (&*self.model, &*self.id, self.index, self.schema(reading));
+        RenderContext { model, id, index, reading, clock, skew_ns, run, schema, stream }
     }
 
     /// What its reading or connection is known by in the traces of the service; `None` where it is not, or there is no run.

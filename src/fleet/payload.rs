@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::clock::Clock;
 use super::device::{DeviceModel, Reading, RunFacts};
 use super::size::SizeDistribution;
 use super::template::Template;
@@ -67,8 +68,9 @@ pub(super) struct RenderContext<'a> {
     pub(super) id: &'a str,
     pub(super) index: u32,
     pub(super) reading: Option<&'a Reading>,
-    /// What the device's own clock shows.
-    pub(super) device_ns: i64,
+    /// The device's own clock, and how far it is ahead beside that, nanoseconds.
+    pub(super) clock: Clock,
+    pub(super) skew_ns: i64,
     pub(super) run: RunFacts,
     /// What its device speaks when the reading is due.
     pub(super) schema: Option<u8>,
@@ -76,6 +78,11 @@ pub(super) struct RenderContext<'a> {
 }
 
 impl RenderContext<'_> {
+    /// What the device's own clock shows when the reading is due, nanoseconds; 0 without one.
+    pub(super) fn device_ns(&self) -> i64 {
+        self.reading.map_or(0, |reading| self.clock.reads(reading.intended).saturating_add(self.skew_ns))
+    }
+
     /// The token to be named by a built-in encoding.
     fn named(&self) -> Option<RunToken> {
         self.run.token.filter(|_| self.model.payload.run)
@@ -116,7 +123,7 @@ impl RenderContext<'_> {
 /// Appends `reading` as the fleet's payload says.
 pub(super) fn encode(context: &RenderContext<'_>, reading: &Reading, out: &mut Vec<u8>) {
     let payload = &context.model.payload;
-    let mut stream = context.draws();
+    let mut stream = if context.stream.is_some() { context.draws() } else { None };
     let size = payload.size.as_ref().map(|distribution| match (distribution, &mut stream) {
         (SizeDistribution::Fixed(size), _) => *size as usize,
         (distribution, Some(stream)) => distribution.draw(stream),
@@ -162,7 +169,7 @@ fn json(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
     integer(reading.intended.0, out);
     if !context.model.clock.is_right() {
         out.extend_from_slice(b",\"device_ns\":");
-        signed(context.device_ns, out);
+        signed(context.device_ns(), out);
     }
     if let Some((field, trace)) = context.traced() {
         out.extend_from_slice(b",\"");
@@ -223,9 +230,10 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
     head(UNSIGNED, reading.intended.0, out);
     if skewed {
         text("device_ns", out);
-        match u64::try_from(context.device_ns) {
+        let device_ns = context.device_ns();
+        match u64::try_from(device_ns) {
             Ok(ahead) => head(UNSIGNED, ahead, out),
-            Err(_) => head(NEGATIVE, context.device_ns.unsigned_abs() - 1, out),
+            Err(_) => head(NEGATIVE, device_ns.unsigned_abs() - 1, out),
         }
     }
     if let Some((field, trace)) = traced {

@@ -268,17 +268,17 @@ impl Template {
 impl TemplatePart {
     fn write(&self, context: &RenderContext<'_>, stream: Option<&mut Stream>, out: &mut Vec<u8>) {
         let Some(reading) = context.reading else { return };
-        let unix_ns = i128::from(context.run.epoch_ns) + i128::from(context.device_ns);
+        let unix_ns = || i128::from(context.run.epoch_ns) + i128::from(context.device_ns());
         match self {
             Self::Seq => integer(reading.seq, out),
             Self::IntendedNs => integer(reading.intended.0, out),
-            Self::DeviceNs => signed(context.device_ns, out),
+            Self::DeviceNs => signed(context.device_ns(), out),
             Self::Unix(unit) => {
-                let units = unix_ns.div_euclid(i128::from(*unit));
+                let units = unix_ns().div_euclid(i128::from(*unit));
                 signed(i64::try_from(units).unwrap_or(i64::MAX), out);
             }
             Self::Rfc3339 => {
-                let since = Duration::from_nanos(u64::try_from(unix_ns.max(0)).unwrap_or(u64::MAX));
+                let since = Duration::from_nanos(u64::try_from(unix_ns().max(0)).unwrap_or(u64::MAX));
                 let stamp = humantime::format_rfc3339_millis(UNIX_EPOCH + since);
                 out.extend_from_slice(stamp.to_string().as_bytes());
             }
