@@ -94,7 +94,7 @@ pub(crate) static EXPERIMENT: Section = Section {
             "automatic",
             Kind::Flag,
             "false",
-            "the better one takes over all devices, by the rule in docs/reference.md",
+            "the better one takes over all devices, by the rule in docs/experiment.md",
         ),
         Field::with(
             "least",

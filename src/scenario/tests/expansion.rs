@@ -391,7 +391,7 @@ fn a_device_speaks_the_schema_of_a_roll_out_from_its_return_on() {
     for (keys, schemas) in [
         (wave.to_owned(), (old, new)),
         (wave.replace("schema = 2", "schema = 1") + "\npayload = { schema = 2 }", (new, old)),
-        (r#"payload = { schema = 2 }"#.to_owned(), (new, new)),
+        ("payload = { schema = 2 }".to_owned(), (new, new)),
         (String::new(), (old, old)),
     ] {
         let plan = behaving(&keys);
