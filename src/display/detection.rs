@@ -66,7 +66,7 @@ pub(crate) fn shares(arm: &ArmDetection, style: Style) -> [String; 2] {
 pub(crate) fn delay(arm: &ArmDetection, style: Style) -> String {
     match arm.delay_readings.zip(arm.delay_s) {
         None => "nothing found".to_owned(),
-        Some((readings, _)) if readings == 0.0 => "found at once".to_owned(),
+        Some((0.0, _)) => "found at once".to_owned(),
         Some((readings, seconds)) => {
             format!("found after {readings:.1} readings ({})", time((seconds * 1e9) as u64, style))
         }

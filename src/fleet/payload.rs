@@ -259,7 +259,7 @@ fn pad(entries: usize, begin: usize, size: Option<usize>, out: &mut Vec<u8>) {
     const ONE_BYTE: usize = 23;
     let wanted = size.is_some_and(|size| size > out.len() - begin);
     if entries == ONE_BYTE && wanted {
-        out.splice(begin..=begin, [MAP | 24, ONE_BYTE as u8]);
+        out.splice(begin..=begin, [MAP | 0x18, ONE_BYTE as u8]);
     }
     // The key takes 4 bytes, the head of the text 1 to 5 by its length.
     let missing = size.unwrap_or(0).saturating_sub(out.len() - begin);

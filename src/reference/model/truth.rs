@@ -122,7 +122,7 @@ pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
 }
 
 /// The two-sided probability that of two models which are equally good one makes at most `few` of the `few + many` errors that the two do
-/// not share: the sign test, which McNemar (1947) is for pairs.
+/// not share: the exact sign test.
 pub(super) fn chance(few: u64, many: u64) -> f64 {
     let (few, all) = (few.min(many), few + many);
     let of = |errors: u64| libm::lgamma(errors as f64 + 1.0);
