@@ -87,7 +87,7 @@ impl<S: Sink> Worker<S> {
         }
         match part {
             Part::Delivery => {
-                self.settle(device, &self.delivery(device, (intended, at), seq, Outcome::Ok), None)
+                self.settle(device, &self.delivery(device, (intended, at), seq, Outcome::Ok), None);
             }
             Part::Late => self.heard(device, AuditFinding::Late, intended, seq),
             Part::Duplicate => self.heard(device, AuditFinding::Duplicated, intended, seq),

@@ -78,15 +78,15 @@ struct Source {
 impl Correlator {
     pub(super) fn new(settings: &Settings, device: &str) -> Self {
         let rule = match (settings.close, &settings.correlation) {
-            (Close::Response | Close::Ack | Close::Sent, _) => Rule::Deaf,
+            // A pair of pointers is of those who hear others.
+            (Close::Response | Close::Ack | Close::Sent, _)
+            | (Close::Reply | Close::Delivery, Correlation::Source { .. }) => Rule::Deaf,
             (Close::Verdict, _) => Rule::Verdict,
             (Close::Reply | Close::Delivery, Correlation::Pointer(pointer)) => {
                 Rule::Pointer(Box::new(Place { pointer: pointer.clone() }))
             }
             (Close::Reply, Correlation::Order) => Rule::Order,
             (Close::Delivery, Correlation::Order) => Rule::Reading,
-            // It is of those who hear others.
-            (Close::Reply | Close::Delivery, Correlation::Source { .. }) => Rule::Deaf,
         };
         let rule = match &settings.hearing {
             Hearing::Own => rule,

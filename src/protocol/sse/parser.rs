@@ -120,10 +120,8 @@ impl Parser {
                 self.data.extend_from_slice(value);
                 self.data.push(b'\n');
             }
-            b"id" if !value.contains(&0) && value.len() <= MOST_ID => {
-                if *self.id != *value {
-                    self.id = value.into();
-                }
+            b"id" if !value.contains(&0) && value.len() <= MOST_ID && *self.id != *value => {
+                self.id = value.into();
             }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 let asked = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());

@@ -2,6 +2,7 @@
 
 pub(super) mod peer;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -176,7 +177,7 @@ proptest! {
         let (mut rest, mut sizes) = (stream.as_str(), chunks.iter().cycle());
         while !rest.is_empty() {
             let (chunk, more) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
-            body += &format!("{:x};part\r\n{chunk}\r\n", chunk.len());
+            write!(body, "{:x};part\r\n{chunk}\r\n", chunk.len()).unwrap();
             rest = more;
         }
         let head = body.find("\r\n\r\n").unwrap() + 4;

@@ -337,12 +337,13 @@ fn fits(
         {
             refuse("is of readings", "write connect_error_rate, or take `kind` out");
         }
-        (metric, None) if scope.subject == Subject::Deliveries => {
-            if !is_of_deliveries(metric) {
-                refuse("is not measured of deliveries", "take this out, or `kind`");
-            }
+        (metric, None) if scope.subject == Subject::Deliveries && !is_of_deliveries(metric) => {
+            refuse("is not measured of deliveries", "take this out, or `kind`");
         }
-        (metric, None) if scope.subject != Subject::Readings && !is_of_connections(metric) => {
+        (metric, None)
+            if matches!(scope.subject, Subject::Connections | Subject::Handshakes)
+                && !is_of_connections(metric) =>
+        {
             refuse("is not measured of connections", "take this out, or `kind`");
         }
         (Metric::Figure(figure), None)
