@@ -282,6 +282,31 @@ fn a_world_that_does_not_play_along_gets_one_clear_message_and_exit_code_1() {
     assert!(stderr(&output).contains("occupied") && stderr(&output).contains("--out"), "{}", stderr(&output));
 }
 
+#[test]
+fn what_is_wrong_with_the_settings_of_a_service_is_said_in_the_words_that_were_typed() {
+    let desk = Desk::with("[reference]\nqueue = { capacity = -1 }\n");
+    for (arguments, expected, hidden) in [
+        (&["--set", "queue.size=5"][..], "--set queue.size: ", "reference."),
+        (&["--set", "queue={ size = 5 }"], "--set queue: queue.size: ", "reference."),
+        (&["--set", "reference.queue.size=5"], "--set reference.queue.size: ", "admission"),
+        (&["--set", "queue"], "--set queue: no setting; write KEY=VALUE", "reference."),
+        (&["--tokens", "nope.csv"], "cannot read --tokens nope.csv: ", "reference."),
+        (&["--tokens", "s.toml"], "--tokens s.toml, line 1: no column is called token", "reference."),
+        (&["--token", ""], "--token: ", "reference."),
+        (&["--token", "s3cret", "--token", "s3cret"], "--token: stands in the list more than once", "s3cret"),
+        (&["--jwt-hs256", "nope.key"], "cannot read --jwt-hs256 nope.key: ", "reference."),
+        (&["--tls-cert", "nope.pem"], "cannot read the file of --tls-cert nope.pem: ", "reference."),
+        (&["--tls-client-ca", "s.toml"], "the file of --tls-client-ca s.toml ", "reference."),
+        // Who wrote the key has it said by that.
+        (&["--config", "s.toml"], "s.toml:2:", "--set"),
+    ] {
+        let output = desk.run(&[&["serve", "--http-port", "0", "--mqtt-port", "0"], arguments].concat());
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(expected) && !error.contains(hidden), "{arguments:?}: {error}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn too_few_descriptors_are_named_before_anything_is_sent() {
@@ -425,6 +450,23 @@ fn a_run_whose_directory_is_gone_prints_what_it_measured() {
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stdout(&output).contains("all fleets"), "{}", stdout(&output));
     assert!(stderr(&output).contains("error: cannot write under "), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_must_not_grow_ends_a_run_with_an_error_and_what_is_written_can_be_read() {
+    let desk = Desk::with(&SCENARIO.replace("interval = \"500ms\"", "interval = \"100ms\""));
+    let line = format!("ulimit -f 64; exec {} run s.toml --duration 600s", env!("CARGO_BIN_EXE_squall"));
+    let output = Command::new("sh").current_dir(desk.path("")).args(["-c", &line]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("all fleets"), "{}", stdout(&output));
+    let error = stderr(&output);
+    assert!(error.contains("error: cannot write under ") && error.contains("too large"), "{error}");
+    let run = desk.only_run();
+    assert_eq!(load_manifest(&run).unwrap().state, RunState::Failed);
+    let told = desk.run(&["report", run.to_str().unwrap()]);
+    assert!(stdout(&told).contains("all fleets"), "{}{}", stdout(&told), stderr(&told));
+    assert!(stderr(&told).contains("rebuilt from intervals.csv"), "{}{}", stdout(&told), stderr(&told));
 }
 
 #[cfg(unix)]

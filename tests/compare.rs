@@ -460,7 +460,7 @@ fn suspect_runs_are_evidence_and_are_counted() {
     });
     let output = desk.compare(&[], &base, &candidate);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(text(&output.stdout).contains("1 of 2 runs call themselves suspect"), "{}", told(&output));
+    assert!(text(&output.stdout).contains("1 of 2 runs judged suspect"), "{}", told(&output));
 }
 
 #[test]

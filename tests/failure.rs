@@ -1,7 +1,7 @@
 //! Why runs fail, through the built binary and its files: every way in which a service can refuse, with the code that names it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,47 @@ fn no_http(stream: TcpStream) -> std::io::Result<()> {
     let (mut input, mut output) = (BufReader::new(stream.try_clone()?), stream);
     take_request(&mut input)?;
     output.write_all(b"SSH-2.0-OpenSSH_9.2\r\n")
+}
+
+/// Says this in answer to a request, and then nothing more.
+fn says(stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+    let (mut input, mut output) = (BufReader::new(stream.try_clone()?), stream);
+    take_request(&mut input)?;
+    output.write_all(answer)?;
+    std::io::copy(&mut input, &mut std::io::sink()).map(drop)
+}
+
+fn only_interim(stream: TcpStream) -> std::io::Result<()> {
+    says(stream, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
+}
+
+fn half_a_head(stream: TcpStream) -> std::io::Result<()> {
+    says(stream, b"HTTP/1.1 200 OK\r\nX-Long: a")
+}
+
+fn endless_head(stream: TcpStream) -> std::io::Result<()> {
+    let (mut input, mut output) = (BufReader::new(stream.try_clone()?), stream);
+    take_request(&mut input)?;
+    output.write_all(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
+    loop {
+        output.write_all(&[b'a'; 16 * 1024])?;
+    }
+}
+
+fn huge_chunk(stream: TcpStream) -> std::io::Result<()> {
+    says(stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nab")
+}
+
+fn impossible_chunk(stream: TcpStream) -> std::io::Result<()> {
+    says(stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1ffffffffffffffff\r\nab")
+}
+
+/// Ends its half of the connection in place of an answer, and hears on.
+fn half_closed(stream: TcpStream) -> std::io::Result<()> {
+    let mut input = BufReader::new(stream.try_clone()?);
+    take_request(&mut input)?;
+    stream.shutdown(Shutdown::Write)?;
+    std::io::copy(&mut input, &mut std::io::sink()).map(drop)
 }
 
 /// Answers an upgrade with this status.
@@ -224,6 +265,48 @@ const CASES: &[Case] = &[
         false,
     ),
     ("something else listens", "http", no_http, "", "reading", "protocol", "not an HTTP response", false),
+    (
+        "only interim",
+        "http",
+        only_interim,
+        "",
+        "reading",
+        "timeout",
+        "only interim responses (1xx) had come",
+        false,
+    ),
+    (
+        "half a head",
+        "http",
+        half_a_head,
+        "",
+        "reading",
+        "timeout",
+        "header section had begun and did not end",
+        false,
+    ),
+    (
+        "an endless head",
+        "http",
+        endless_head,
+        "",
+        "reading",
+        "protocol",
+        "section is larger than 256 KiB",
+        false,
+    ),
+    ("a huge chunk", "http", huge_chunk, "", "reading", "timeout", "body had begun and did not end", false),
+    (
+        "an impossible chunk",
+        "http",
+        impossible_chunk,
+        "",
+        "reading",
+        "protocol",
+        "malformed chunk size",
+        false,
+    ),
+    ("half closed", "http", half_closed, "", "reading", "closed", "connection without a response", false),
     ("nothing is answered", "http", silent, "", "reading", "timeout", "no answer within 300ms", false),
     (
         "the upgrade wants a login",
@@ -387,7 +470,7 @@ pub(crate) fn mortal(readings: u64) -> u16 {
                     if alive.is_err() {
                         // Everything dies at once, and the listener with it.
                         for stream in open.lock().unwrap().drain(..) {
-                            let _ = stream.shutdown(std::net::Shutdown::Both);
+                            let _ = stream.shutdown(Shutdown::Both);
                         }
                         let _ = TcpStream::connect(("127.0.0.1", port));
                         return Ok(());

@@ -112,7 +112,7 @@ fn what_is_no_job_is_refused_with_what_to_write_instead() {
     let (status, refusal) = client.submit(&json!({"class": "slow"}));
     assert_eq!(
         (status, &refusal["reason"]),
-        (503, &"1 jobs of the class `slow` wait, as many as may".into())
+        (503, &"1 job of the class `slow` waiting, as many as may".into())
     );
     for (path, status) in [
         ("/v1/jobs/9", 404),

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,9 +12,9 @@ use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
-use squall::results::{RunState, load_manifest};
+use squall::results::{RunState, load_manifest, read_summary};
 
-use crate::program::{Desk, events, signal, under_way, wait_until};
+use crate::program::{Desk, events, is_measured, only_run, signal, under_way, wait_until};
 
 const RUN: &str = r#"
 [scenario]
@@ -40,6 +40,9 @@ factor = 2
 
 /// The alternate screen is left, and the cursor is seen.
 const LEFT: &str = "\x1b[?1049l";
+
+/// The end of a frame: the terminal may show it.
+const FRAME_END: &[u8] = b"\x1b[?2026l";
 
 /// A run of `duration`.
 fn desk(duration: &str) -> Desk {
@@ -162,6 +165,39 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Bytes that were written to it so far, and frames that are whole among them.
+    fn drawn(&self) -> (usize, usize) {
+        let shown = self.shown.lock().unwrap();
+        let frames = shown.windows(FRAME_END.len()).filter(|bytes| *bytes == FRAME_END).count();
+        (shown.len(), frames)
+    }
+
+    /// Waits until the program has looked at the files so many times more: it sleeps in between.
+    #[cfg(target_os = "linux")]
+    fn looks(&self, times: u64) {
+        let status = format!("/proc/{}/status", self.child.id());
+        let sleeps = || {
+            let text = std::fs::read_to_string(&status).unwrap();
+            let number = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            number.unwrap().trim().parse::<u64>().unwrap()
+        };
+        let before = sleeps();
+        wait_until("it looks at the files", || sleeps() >= before + times);
+    }
+
+    /// Waits until what it had to draw is drawn, which the looks after it show.
+    #[cfg(target_os = "linux")]
+    fn rest(&self) -> (usize, usize) {
+        for _ in 0..20 {
+            let drawn = self.drawn();
+            self.looks(4);
+            if self.drawn() == drawn {
+                return drawn;
+            }
+        }
+        panic!("it never rests: {}", self.text());
+    }
+
     /// Waits for the end; the terminal must be as it was.
     fn end(&mut self) -> Option<i32> {
         let mut code = None;
@@ -189,7 +225,7 @@ fn a_run_that_has_ended_is_shown_replayed_and_left_and_without_a_terminal_printe
     for (keys, words) in [
         ("?", "ten seconds on and back"),
         (" ", "response time of all readings"),
-        ("\t", "whole run"),
+        ("\t", "measured phases"),
         ("\t", "to come"),
         ("\t", "how late the generator woke"),
         ("\t", "service (closed loop)"),
@@ -253,7 +289,8 @@ fn a_terminal_gets_no_colours_beyond_those_it_has() {
         command.env("TERM", term).env("NO_COLOR", no_color);
         let mut terminal = Terminal::open(command, (80, 24));
         terminal.until("response time of all readings");
-        for (keys, words) in [("\t", "whole run"), ("\t", "to come"), ("?", "ten seconds on and back")] {
+        for (keys, words) in [("\t", "measured phases"), ("\t", "to come"), ("?", "ten seconds on and back")]
+        {
             terminal.press(keys);
             terminal.until(words);
         }
@@ -295,6 +332,57 @@ fn who_only_looks_leaves_the_run_as_it_is_whatever_ends_the_screen() {
     let error = desk.run(&["watch"]);
     let error = String::from_utf8_lossy(&error.stderr).into_owned();
     assert!(error.contains("is running") && error.contains("squall watch results"), "{error}");
+}
+
+#[test]
+fn a_run_that_was_killed_is_shown_as_such_by_those_who_watch_it_and_by_those_who_come_later() {
+    let desk = desk("600s");
+    let mut run = desk.squall(&["run", "s.toml", "--quiet"]).stdout(Stdio::null()).spawn().unwrap();
+    let directory = run_of(&desk);
+    let mut terminal = Terminal::open(squall(&desk, &["watch", directory.to_str().unwrap()]), (80, 24));
+    terminal.until("response time of all readings");
+    terminal.until(" of 10:0");
+    signal(run.id(), "KILL");
+    run.wait().unwrap();
+    terminal.until("killed before its end: not judged");
+    terminal.until("the run ended without its end: it was killed");
+    terminal.press("q");
+    assert_eq!(terminal.end(), Some(0), "{}", terminal.text());
+    assert_eq!(load_manifest(&directory).unwrap().state, RunState::Running);
+    let still = desk.run(&["watch", directory.to_str().unwrap(), "--still"]);
+    let still = String::from_utf8(still.stdout).unwrap();
+    assert!(still.contains("killed, ") && still.contains("killed before its end: not judged"), "{still}");
+    // It can be replayed like any that has ended.
+    let still = desk.run(&["watch", directory.to_str().unwrap(), "--at", "0s", "--still"]);
+    assert!(still.status.success(), "{}", String::from_utf8_lossy(&still.stderr));
+}
+
+#[test]
+fn what_is_summed_up_is_what_the_report_counts_and_files_that_were_changed_are_refused() {
+    let desk = Desk::with(&RUN.replace("warm_up = \"200ms\"", "warm_up = \"1s\"").replace("DURATION", "2s"));
+    desk.run(&["run", "s.toml", "--quiet"]);
+    let run = run_of(&desk);
+    let path = run.to_str().unwrap();
+    let rows = read_summary(&run).unwrap();
+    let (planned, ok) =
+        rows.iter().find(|row| row.is_headline()).map(|row| (row.figures.planned, row.figures.ok)).unwrap();
+    let of_warm_up =
+        rows.iter().any(|row| row.phase == "warm-up" && row.kind == "reading" && row.figures.planned > 0);
+    assert!(planned > 0 && of_warm_up);
+    let still = desk.run(&["watch", path, "--still"]);
+    let still = String::from_utf8(still.stdout).unwrap();
+    // The measured phase lasts for 2 s.
+    let rate = |number: u64| (number as f64 / 2.0).round();
+    let expected = format!("{} of {} due", rate(ok), rate(planned));
+    assert!(still.contains(&expected), "{expected}: {still}");
+    let table = std::fs::read_to_string(run.join("intervals.csv")).unwrap();
+    std::fs::write(run.join("intervals.csv"), table.replacen("http", "ws", 1)).unwrap();
+    for arguments in [&["watch", path, "--still"][..], &["watch", path, "--at", "1s", "--still"]] {
+        let output = desk.run(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("intervals.csv is not the file that this run wrote"), "{error}");
+    }
 }
 
 #[test]
@@ -347,6 +435,59 @@ fn a_key_ends_the_phase_early_and_the_screen_follows_the_plan_as_it_is_then() {
 }
 
 #[test]
+fn the_first_frame_and_the_answer_to_a_key_wait_for_no_interval() {
+    let desk =
+        Desk::with(&RUN.replace("DURATION", "600s").replace("interval = \"200ms\"", "interval = \"60s\""));
+    let mut terminal = Terminal::open(squall(&desk, &["run", "s.toml", "--live"]), (80, 24));
+    terminal.until("response time of all readings");
+    terminal.press("?");
+    terminal.until("freeze the screen, never the load");
+    let run = only_run(&desk.path("results"));
+    assert!(!is_measured(&run), "the first interval has not ended, and nothing else can be read");
+    terminal.press("?q");
+    terminal.until("End the run now?");
+    terminal.press("y");
+    assert!(terminal.end().is_some_and(|code| code > 0), "{}", terminal.text());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_screen_that_has_nothing_new_to_show_writes_nothing_and_a_key_one_frame() {
+    let desk = desk("2s");
+    desk.run(&["run", "s.toml", "--quiet"]);
+    let run = run_of(&desk);
+    for (arguments, pause) in [
+        // A run that has ended, a replay that stands still from the beginning, and one that is halted.
+        (&[][..], ""),
+        (&["--at", "1s"], ""),
+        (&["--at", "500ms", "--speed", "0.01"], " "),
+    ] {
+        let watch = [&["watch", run.to_str().unwrap()], arguments].concat();
+        let mut terminal = Terminal::open(squall(&desk, &watch), (80, 24));
+        terminal.until("response time of all readings");
+        terminal.press(pause);
+        let (bytes, frames) = terminal.rest();
+        terminal.looks(12);
+        assert_eq!(terminal.drawn(), (bytes, frames), "{watch:?} draws though nothing has changed");
+        for (nth, (key, words)) in
+            [("4", "how late the generator woke"), ("1", "response time of")].into_iter().enumerate()
+        {
+            terminal.press(key);
+            terminal.until(words);
+            let (_, drawn) = terminal.rest();
+            assert_eq!(drawn, frames + nth + 1, "{watch:?}: a frame for `{key}`");
+        }
+        // A key that changes nothing draws nothing.
+        let before = terminal.rest();
+        terminal.press("1");
+        terminal.looks(4);
+        assert_eq!(terminal.rest(), before, "{watch:?}");
+        terminal.press("q");
+        assert_eq!(terminal.end(), Some(0), "{}", terminal.text());
+    }
+}
+
+#[test]
 fn what_cannot_be_watched_is_refused_in_a_line() {
     let desk = desk("2s");
     for (arguments, words) in [
@@ -358,6 +499,23 @@ fn what_cannot_be_watched_is_refused_in_a_line() {
         let output = desk.run(&arguments);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && error.contains(words), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_page_that_cannot_be_served_is_told_before_anything_is_sent() {
+    let desk = desk("2s");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    target.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", target.local_addr().unwrap());
+    for arguments in [&["run", "s.toml", "--target", &format!("http={url}")][..], &[url.as_str()]] {
+        let output = desk.run(&[arguments, &["--live-on", &address]].concat());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(&format!("--live-on {address}: ")) && error.contains("in use"), "{error}");
+        assert!(target.accept().is_err() && !desk.path("results").exists(), "{error}");
     }
 }
 

@@ -304,7 +304,7 @@ fn a_line_that_cannot_be_run_ends_with_its_reason_and_leaves_nothing() {
         (
             &[&echo, "-r", "5/s", "--budget", "p99<1s", "--save", "new.toml"],
             2,
-            "--budget: of at most 100 readings",
+            "--budget 'p99<1s': `p99 < 1s` cannot be judged: of at most 100 readings",
         ),
         (&["run", &echo, "-r", "5/s"], 2, "for a URL type: squall tcp://127.0.0.1:"),
         (&["htp://h/"], 2, "did you mean http://h/?"),

@@ -323,6 +323,21 @@ fn refuses_what_does_not_belong_together(desk: &Desk, runs: &[PathBuf], whole: &
     fresh();
     std::fs::remove_file(other.join("shard.ndjson")).unwrap();
     refused(&[&other], &[], 2, &["shard.ndjson is missing"]);
+    let changed = "events.csv is not the file that this run wrote";
+    let restore = "restore it from a copy, or run the shard again";
+    for (file, keep, flags, code, words) in [
+        ("events.csv", 2, &[][..], 1, &[changed][..]),
+        ("events.csv", 2, &["--allow-incomplete"], 1, &[changed]),
+        ("shard.ndjson", 3, &[], 12, &["is complete, but its shard.ndjson was cut short", restore]),
+        ("shard.ndjson", 3, &["--allow-incomplete"], 12, &[restore]),
+    ] {
+        fresh();
+        change(&other, file, |text| text.lines().take(keep).map(|line| format!("{line}\n")).collect());
+        refused(&[&other], flags, code, words);
+    }
+    fresh();
+    std::fs::remove_file(other.join("events.csv")).unwrap();
+    refused(&[&other], &[], 1, &["cannot read", "events.csv"]);
     fresh();
     change(&other, "run.json", |text| text.replace("\"state\": \"complete\"", "\"state\": \"interrupted\""));
     refused(

@@ -59,7 +59,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
         }
     }
     if args.json {
-        let text = serde_json::to_string_pretty(&found).map_err(CliError::failed)?;
+        let text = screen::json(&found)?;
         screen::print_line(&text)?;
     }
     if faulty.is_empty() {
@@ -76,6 +76,7 @@ fn plan(path: &Path, overrides: &Overrides, budget: Option<&Path>) -> Result<Pla
         let budgets = load_budgets(file, &scenario, overrides.environment.clone())?;
         scenario.budgets.extend(budgets);
     }
+    scenario.handshakes_apply()?;
     let plan = Plan::new(scenario);
     plan.budgets_have_data()?;
     Ok(plan)
@@ -329,7 +330,10 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
             "a run waits until sending starts at a whole multiple of {align} on the wall clock"
         ));
     }
-    notes.extend(scenario.fleets.iter().filter_map(|fleet| tls_note(scenario, fleet)));
+    let insecure = |fleet: &&Fleet| fleet.tls.as_ref().is_some_and(|tls| tls.settings.insecure);
+    notes.extend(scenario.fleets.iter().filter(insecure).map(|fleet| {
+        format!("`{}` accepts any certificate of its target: who answers is not known", fleet.name)
+    }));
     let ports = Host::ephemeral_ports().unwrap_or(churn::USUAL_PORTS);
     for protocol in target::spoken(scenario) {
         let url = scenario.target.of(protocol).map(|text| Url::parse(text.value()).ok());
@@ -358,17 +362,4 @@ fn notes(plan: &Plan, allowed: Option<u64>) -> Vec<String> {
 /// Whether the scenario states the target of a fleet.
 fn has_target(scenario: &Scenario) -> bool {
     scenario.fleets.iter().any(|fleet| scenario.target.of(fleet.protocol).is_some())
-}
-
-/// What is to be said of how a fleet shakes hands with the target that the scenario states.
-fn tls_note(scenario: &Scenario, fleet: &Fleet) -> Option<String> {
-    let (tls, name) = (fleet.tls.as_ref()?, &fleet.name);
-    if tls.settings.insecure {
-        return Some(format!("`{name}` accepts any certificate of its target: who answers is not known"));
-    }
-    let stated = scenario.target.of(fleet.protocol).is_some();
-    (tls.own && stated && !scenario.is_tls(fleet)).then(|| {
-        let scheme = fleet.facts.target.tls_schemes.first().copied().unwrap_or_default();
-        format!("`{name}` says how to shake hands, and its target is reached without TLS: a run needs a {scheme}:// URL for it")
-    })
 }

@@ -14,6 +14,7 @@ use crate::compare::{self, Comparison, Evidence, Pair, Settings};
 use crate::display;
 use crate::page::comparison::{Origin, Trial};
 use crate::seed::Seed;
+use crate::units::plural;
 
 /// Width of the table where the terminal does not say.
 const WIDTH: usize = 110;
@@ -117,8 +118,8 @@ fn paired(
 ) -> Result<Comparison, CliError> {
     if base.len() != candidate.len() {
         return Err(CliError::usage(format!(
-            "--paired: {} runs of the base and {} of the candidate are not pairs",
-            base.len(),
+            "--paired: {} of the base and {} of the candidate are not pairs",
+            plural(base.len() as u64, "run"),
             candidate.len()
         )));
     }
@@ -185,7 +186,7 @@ fn search(place: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> 
 fn self_test(args: &CompareArgs) -> Result<Exit, CliError> {
     let table = compare::self_test(args.trials, Seed(args.seed.unwrap_or(1)));
     let text = if args.judge.json {
-        serde_json::to_string_pretty(&table).map_err(CliError::failed)?
+        screen::json(&table)?
     } else {
         display::self_test(&table, screen::width(WIDTH), screen::style())
     };

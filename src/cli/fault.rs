@@ -98,8 +98,7 @@ pub(super) fn fault(args: &FaultArgs) -> Result<Exit, CliError> {
     if request != Request::List {
         return tell(&reply.switched);
     }
-    let text =
-        if json { serde_json::to_string_pretty(&reply).map_err(CliError::failed)? } else { table(&reply) };
+    let text = if json { screen::json(&reply)? } else { table(&reply) };
     say(&text)?;
     Ok(Exit::Fine)
 }

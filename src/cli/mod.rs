@@ -121,6 +121,7 @@ fn say(error: &CliError) {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    signal::outlive_limits();
     run_with(std::env::args_os()).into()
 }
 

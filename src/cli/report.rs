@@ -42,7 +42,7 @@ pub(super) fn print(
     asked: ReportScreenArgs,
 ) -> Result<(), CliError> {
     let text = if asked.json {
-        serde_json::to_string_pretty(report).map_err(CliError::failed)?
+        screen::json(report)?
     } else {
         // What cannot be read any more is not drawn; the figures are those of the report all the same.
         let style = if asked.plain { Style::PLAIN } else { screen::style() };

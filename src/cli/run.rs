@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::export::{ExportArgs, Subject};
 use super::signal::Interrupts;
 use super::stored::RESULTS;
-use super::watch::viewer::{self, Notes, PageServer, Viewer};
+use super::watch::viewer::{self, Door, Notes, PageServer, Viewer};
 use super::{CliError, report, screen, settle, shard, unanswered};
 use crate::display::{Progress, ProgressMode, Style};
 use crate::run::{Finished, Observer, Run, Settings, Steering, profile};
@@ -56,7 +56,7 @@ pub(super) struct ConductArgs {
 /// Runs the scenario and reports.
 pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
     let conduct = &args.conduct;
-    is_live(conduct)?;
+    let views = views(conduct)?;
     let scenario = load(args)?;
     conduct.outputs.prepare(Subject::Run)?;
     let (part, note) = shard::part(args)?;
@@ -67,16 +67,24 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
         notes: note.into_iter().collect(),
         ..settings(conduct)
     };
-    drive(conduct, Run::prepare(Plan::new(scenario), &args.targets, settings)?)
+    drive(conduct, Run::prepare(Plan::new(scenario), &args.targets, settings)?, views)
 }
 
-/// Whether the live screen is to be shown, and can be.
+/// Where a run is shown while it is on, beside what it prints.
+#[derive(Debug)]
+pub(super) struct Views {
+    live: bool,
+    door: Option<Door>,
+}
+
+/// Prepares what is asked for, before anything is sent: who asked for a page would miss it.
 ///
 /// # Errors
-/// If this build has none.
-pub(super) fn is_live(args: &ConductArgs) -> Result<bool, CliError> {
+/// If this build has no live screen, or the page cannot be served at its address.
+pub(super) fn views(args: &ConductArgs) -> Result<Views, CliError> {
     let terminal = (args.live || args.live_on.is_some()).then(viewer::has_terminal).transpose()?;
-    Ok(args.live && terminal == Some(true))
+    let door = args.live_on.map(Door::open).transpose()?;
+    Ok(Views { live: args.live && terminal == Some(true), door })
 }
 
 /// The settings of a run of a whole plan.
@@ -91,13 +99,13 @@ pub(super) fn settings(args: &ConductArgs) -> Settings {
 }
 
 /// Drives a run that is prepared, and reports.
-pub(super) fn drive(args: &ConductArgs, run: Run) -> Result<Exit, CliError> {
-    let live = is_live(args)?;
+pub(super) fn drive(args: &ConductArgs, run: Run, views: Views) -> Result<Exit, CliError> {
+    let Views { live, door } = views;
     let notes = Arc::new(Notes::default());
     let observer: Arc<dyn Observer> = if live { notes.clone() } else { Arc::new(progress(args.quiet, &run)) };
     let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
     let handle = run.start(vec![Arc::clone(&observer), interrupts])?;
-    let page = page(args, handle.directory(), &observer);
+    let page = door.and_then(|door| page(door, handle.directory(), &observer, args.quiet));
     // It has the terminal until the run has ended.
     let viewer = live.then(|| live_screen(handle.directory(), &notes)).flatten();
     let finished = handle.wait();
@@ -105,11 +113,11 @@ pub(super) fn drive(args: &ConductArgs, run: Run) -> Result<Exit, CliError> {
     conclude(finished?, args)
 }
 
-/// The process that serves the run as a page, if one is asked for: a run is not lost for want of it.
-fn page(args: &ConductArgs, directory: &Path, notes: &Arc<dyn Observer>) -> Option<PageServer> {
+/// The process that serves the run as a page: a run that is on is not lost for want of it.
+fn page(door: Door, directory: &Path, notes: &Arc<dyn Observer>, quiet: bool) -> Option<PageServer> {
     // Where it is has to be said, however quiet the run is.
-    let told: Arc<dyn Observer> = if args.quiet { Arc::new(Notes::default()) } else { Arc::clone(notes) };
-    let started = PageServer::start(directory, args.live_on?, told);
+    let told: Arc<dyn Observer> = if quiet { Arc::new(Notes::default()) } else { Arc::clone(notes) };
+    let started = PageServer::start(directory, door, told);
     started.inspect_err(|error| notes.note(&format!("note: {}", error.message))).ok()
 }
 

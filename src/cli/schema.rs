@@ -8,11 +8,7 @@ use crate::scenario;
 
 /// Prints the JSON Schema, or the reference.
 pub(super) fn schema(args: &SchemaArgs) -> Result<Exit, CliError> {
-    let text = if args.markdown {
-        scenario::manual()
-    } else {
-        serde_json::to_string_pretty(&scenario::schema()).map_err(CliError::failed)? + "\n"
-    };
+    let text = if args.markdown { scenario::manual() } else { screen::json(&scenario::schema())? + "\n" };
     screen::print(&text)?;
     Ok(Exit::Fine)
 }

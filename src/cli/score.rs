@@ -267,11 +267,7 @@ fn span(seconds: f64) -> String {
 }
 
 fn print(scores: &Scores<'_>, as_json: bool) -> Result<Exit, CliError> {
-    let text = if as_json {
-        serde_json::to_string_pretty(&scores.json()).map_err(CliError::failed)? + "\n"
-    } else {
-        scores.table(screen::style())
-    };
+    let text = if as_json { screen::json(&scores.json())? + "\n" } else { scores.table(screen::style()) };
     screen::print(&text)?;
     Ok(Exit::Fine)
 }

@@ -1,12 +1,15 @@
 //! Standard output: how wide and how coloured it is, and what a reader who has gone away means; and the notes
 //! beside it, on standard error.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
 use terminal_size::{Height, Width, terminal_size_of};
 
 use super::CliError;
 use crate::display::{Style, fitted};
+use crate::units::is_steering;
 
 /// Columns of a report where no terminal says how many there are.
 pub(super) const USUAL: usize = 100;
@@ -47,6 +50,24 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
     heard(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
+/// `value` as JSON that steers no terminal either: what would is escaped, as JSON escapes anything.
+///
+/// # Errors
+/// If it has no such form.
+pub(super) fn json(value: &impl Serialize) -> Result<String, CliError> {
+    let text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter != '\n' && is_steering(letter) {
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
+        } else {
+            escaped.push(letter);
+        }
+    }
+    Ok(escaped)
+}
+
 /// Prints `text` as a paragraph of its own, without blank lines at its end.
 ///
 /// # Errors
@@ -75,6 +96,15 @@ fn heard(printed: io::Result<()>) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_keeps_what_it_escapes() {
+        let value = serde_json::json!({ "a": "x\u{202e}y\u{85}z\u{1b}\n\u{feff}µ", "b": [1] });
+        let text = json(&value).unwrap_or_default();
+        assert!(text.contains(r#""x\u202ey\u0085z\u001b\n\ufeffµ""#), "{text}");
+        assert_eq!(Style::PLAIN.harmless(&text), text);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn a_terminal_is_filled_within_reason() {

@@ -7,6 +7,7 @@ use super::args::RunArgs;
 use crate::clock::WallTime;
 use crate::record::Shard;
 use crate::run::Part;
+use crate::units::is_steering;
 
 /// The number of the pod in a Kubernetes Indexed Job, from 0.
 const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
@@ -111,7 +112,7 @@ fn overlooked(look: Lookup<'_>) -> Option<String> {
 
 /// What came from outside, fit to be printed.
 fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(40).collect()
+    text.chars().filter(|c| !is_steering(*c)).take(40).collect()
 }
 
 /// The part that the command line asks for, and a note for the user.

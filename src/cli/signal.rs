@@ -49,6 +49,22 @@ impl Interrupts {
     }
 }
 
+/// Has a file that must not grow any more (`ulimit -f`) be an error to whoever writes it, as a full disk is: left alone, the signal that
+/// comes with it ends the process in the middle of its last line.
+#[cfg(unix)]
+pub(super) fn outlive_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // What is installed once stays, and is not handed down to programs that are started.
+    let exceeded = SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    // A system that refuses it ends the process then, as it would have done.
+    let _ = runtime.and_then(|runtime| runtime.block_on(async { signal(exceeded).map(drop) }));
+}
+
+/// No other system has such a limit.
+#[cfg(not(unix))]
+pub(super) fn outlive_limits() {}
+
 #[cfg(unix)]
 struct Source {
     signals: [tokio::signal::unix::Signal; 3],

@@ -38,10 +38,19 @@ pub(super) mod viewer {
     impl Observer for Notes {}
 
     #[derive(Debug)]
+    pub(in crate::cli) struct Door;
+
+    impl Door {
+        pub(in crate::cli) fn open(_: SocketAddr) -> Result<Self, CliError> {
+            Err(CliError::failed(ABSENT))
+        }
+    }
+
+    #[derive(Debug)]
     pub(in crate::cli) struct PageServer;
 
     impl PageServer {
-        pub(in crate::cli) fn start(_: &Path, _: SocketAddr, _: Arc<dyn Observer>) -> Result<Self, CliError> {
+        pub(in crate::cli) fn start(_: &Path, _: Door, _: Arc<dyn Observer>) -> Result<Self, CliError> {
             Err(CliError::failed(ABSENT))
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::comparison::{Figure, Group, Support};
 use crate::record::Judgement;
 use crate::results::{ALL, Figures, Manifest, Millis, PlanAlteration, Report, RunState, SummaryRow};
+use crate::units::part_of;
 
 /// Samples that must lie beyond a percentile for it to be judged, and to be shown.
 const JUDGED: f64 = 100.0;
@@ -187,7 +188,7 @@ fn part(manifest: &Manifest) -> Option<String> {
     }
     let first = manifest.merged.first()?;
     let (there, all) = (manifest.merged.len(), first.shard.of());
-    (there < all as usize).then(|| format!("{there} of {all} shards"))
+    (there < all as usize).then(|| part_of(there as u64, all.into(), "shard"))
 }
 
 fn unanswered(report: &Report) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Why a comparison says what it says, in sentences.
 
 use super::comparison::{Cell, Comparison, Decision, Pairing, Support, Unanswered, Withdrawal};
+use crate::units::{part_of, plural};
 
 /// Claims that are listed one by one; the rest is counted.
 const LISTED: usize = 4;
@@ -33,7 +34,8 @@ pub(super) fn of(comparison: &Comparison) -> Vec<String> {
         (comparison.suspect_runs, comparison.base.runs.len() + comparison.candidate.runs.len());
     if suspect > 0 {
         reasons.push(format!(
-            "{suspect} of {runs} runs call themselves suspect: the generator may show through; their reports say why"
+            "{} judged suspect: the generator may show through; their reports say why",
+            part_of(suspect.into(), runs as u64, "run")
         ));
     }
     if !comparison.tool_versions.is_empty() {
@@ -91,8 +93,9 @@ fn limits(comparison: &Comparison) -> Vec<String> {
             let least = (2.0 / design.alpha).log2().ceil();
             if f64::from(design.pairs) < least {
                 limits.push(format!(
-                    "with {} pairs nothing can be significant at {}: at least {least} are needed",
-                    design.pairs, design.alpha
+                    "with {} nothing can be significant at {}: at least {least} are needed",
+                    plural(design.pairs.into(), "pair"),
+                    design.alpha
                 ));
             }
         }

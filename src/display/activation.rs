@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::figure;
 use super::outline::number;
 use super::style::{Style, Tone};
+use crate::units::plural;
 
 /// Activations that are told one by one; of more, the first and their number.
 const TOLD: usize = 3;
@@ -53,8 +53,7 @@ pub(super) fn legend(faults: &[FaultOutline], style: Style) -> Vec<String> {
     let line = |(nth, fault): (usize, &FaultOutline)| {
         let devices = match fault.devices {
             0 => String::new(),
-            1 => ", 1 device".to_owned(),
-            devices => format!(", {} devices", figure::count(u64::from(devices), style)),
+            devices => style.spoken(&format!(", {}", plural(devices.into(), "device"))),
         };
         format!("{}  {}: {}{devices}, {}", nth + 1, fault.name, fault.kind, when(fault, style))
     };

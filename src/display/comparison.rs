@@ -7,7 +7,7 @@ use super::figure::{count, dash, time};
 use super::grid::{Grid, clip, hanging, wrap};
 use super::style::{Style, Tone};
 use crate::compare::{Cell, Comparison, Decision, Figure, Pairing, SelfTest, Support, Withdrawal};
-use crate::units::plural;
+use crate::units::{is_steering, plural};
 
 /// Columns that give way on a narrow screen, the first one first: p, median, interval.
 const EXPENDABLE: [usize; 3] = [6, 4, 5];
@@ -66,8 +66,10 @@ pub(crate) fn against(comparison: &Comparison) -> String {
 pub(crate) fn size(comparison: &Comparison) -> String {
     let Comparison { base, candidate, design, .. } = comparison;
     match design.pairing {
-        Pairing::Paired => format!("{} pairs", design.pairs),
-        Pairing::Unpaired => format!("{} and {} runs", base.runs.len(), candidate.runs.len()),
+        Pairing::Paired => plural(design.pairs.into(), "pair"),
+        Pairing::Unpaired => {
+            format!("{} and {}", base.runs.len(), plural(candidate.runs.len() as u64, "run"))
+        }
         Pairing::Single => "one run each".to_owned(),
     }
 }
@@ -107,7 +109,7 @@ pub(crate) fn name(label: &str) -> String {
     if label.is_empty() {
         return "unnamed".to_owned();
     }
-    label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    label.chars().map(|c| if is_steering(c) { ' ' } else { c }).collect()
 }
 
 /// The labels of base and candidate where there is little room.

@@ -4,6 +4,7 @@ use super::figure::{count, dash, percent, percent_up, time};
 use super::style::Style;
 use crate::record::AnomalyKind;
 use crate::results::{ArmDetection, Report, Score};
+use crate::units;
 
 /// The texts of the report's margin word `detection`, with how many readings were normal where all is shown;
 /// none where nothing was seeded or nothing judged.
@@ -17,8 +18,8 @@ pub(crate) fn detection(report: &Report, verbose: bool, style: Style) -> Vec<Str
     let omitted = report.run.anomaly_rows_omitted;
     if omitted > 0 {
         texts.push(format!(
-            "not scored: {} readings with an anomaly, more than anomalies.csv holds per interval",
-            count(omitted, style)
+            "not scored: {} with an anomaly, more than anomalies.csv holds per interval",
+            style.spoken(&units::plural(omitted, "reading"))
         ));
     }
     texts

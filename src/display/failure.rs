@@ -5,7 +5,7 @@ use super::grid::clip;
 use super::style::{Style, Tone};
 use crate::record::{ErrorKind, Kind, Stray};
 use crate::results::{Failure, Figures, FleetTarget, ReasonSum, Report, SummaryRow, UnguardedFailures};
-use crate::units::plural;
+use crate::units::{is_steering, part_of, plural};
 
 /// Reasons that stand under a row of the table.
 const MOST_NOTES: usize = 3;
@@ -29,8 +29,7 @@ pub(crate) fn service(report: &Report, style: Style) -> Option<(String, Tone)> {
         return Some((format!("{all} answered ok"), Tone::Good));
     }
     let share = percent_up(planned - ok, planned);
-    let text =
-        format!("{} of {} readings answered ok; {share} failed", count(ok, style), count(planned, style));
+    let text = style.spoken(&format!("{} answered ok; {share} failed", part_of(ok, planned, "reading")));
     Some((text, if 100 * (planned - ok) > planned { Tone::Bad } else { Tone::Warning }))
 }
 
@@ -151,19 +150,20 @@ fn sentence(sum: &ReasonSum, style: Style) -> (&'static str, String) {
         return ("unmatched", format!("{fleet} heard {number} {messages}{first}"));
     }
     if sum.is_remark() {
-        let devices = if sum.devices == 1 { "device" } else { "devices" };
         let often = if sum.count > sum.devices { format!(": {number} times") } else { String::new() };
-        return ("remark", format!("{reason}{often} ({} {devices} of {fleet})", count(sum.devices, style)));
+        let devices = style.spoken(&plural(sum.devices, "device"));
+        return ("remark", format!("{reason}{often} ({devices} of {fleet})"));
     }
     if sum.is_retried() {
-        return ("retried", format!("{reason}: {number} attempts of {fleet}, each followed by another"));
+        let attempts = style.spoken(&plural(sum.count, "attempt"));
+        return ("retried", format!("{reason}: {attempts} of {fleet}, each followed by another"));
     }
     let first =
         if sum.count == sum.devices { String::new() } else { format!(", first {}", sum.first_device) };
     let reply = if sample.is_empty() { String::new() } else { format!("; the first reply: {sample}") };
-    let devices =
-        format!("{} {}", count(sum.devices, style), if sum.devices == 1 { "device" } else { "devices" });
-    ("failures", format!("{reason}: {number} {}s of {fleet} ({devices}{first}){reply}", sum.noun()))
+    let (devices, what) = (plural(sum.devices, "device"), plural(sum.count, sum.noun()));
+    let text = style.spoken(&format!("{what} of {fleet} ({devices}"));
+    ("failures", format!("{reason}: {text}{first}){reply}"))
 }
 
 /// Why fleets were never answered although their connections stood, where their scenario is the likely cause and no failure's
@@ -225,7 +225,7 @@ fn hint(fleet: &FleetTarget, heard: Option<&str>) -> String {
 
 /// The beginning of a message, on one line.
 fn snippet(text: &str) -> String {
-    text.chars().take(LONGEST_SAMPLE).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().take(LONGEST_SAMPLE).map(|c| if is_steering(c) { ' ' } else { c }).collect()
 }
 
 /// The percentiles of what ended ok alone, where something failed: what share of `figures` is known exactly.

@@ -8,6 +8,7 @@ use super::figure::{self, time};
 use super::grid::{Grid, wrap};
 use super::style::{Style, Tone};
 use crate::results::is_measured;
+use crate::units::plural;
 
 /// What `squall check` finds out about a scenario. Rates are readings per second, all fleets together.
 #[derive(Debug, Clone, Serialize)]
@@ -160,11 +161,10 @@ pub(crate) struct ChartPoint {
 /// The outline as text, no wider than `width`.
 pub(crate) fn outline(outline: &Outline, width: usize, style: Style) -> String {
     let mut lines = vec![style.paint(&format!("{}: valid", outline.file), Tone::Good)];
-    let (dot, devices) = (style.dot(), count(style, u64::from(outline.devices)));
+    let (dot, devices) = (style.dot(), style.spoken(&plural(outline.devices.into(), "device")));
     lines.push(format!(
-        "{}{dot}{devices} device{}{dot}{} s{dot}seed {}",
+        "{}{dot}{devices}{dot}{} s{dot}seed {}",
         style.paint(&outline.scenario, Tone::Strong),
-        if outline.devices == 1 { "" } else { "s" },
         number(style, outline.duration_s),
         outline.seed
     ));
@@ -308,10 +308,7 @@ fn timeline(outline: &Outline, style: Style) -> Vec<String> {
         }
     }
     for (event, letter) in outline.events.iter().zip('A'..='Z') {
-        let devices = match event.devices {
-            1 => "1 device".to_owned(),
-            devices => format!("{} devices", count(style, u64::from(devices))),
-        };
+        let devices = style.spoken(&plural(event.devices.into(), "device"));
         let what = match event.what.as_str() {
             "join" => "joins",
             "leave" => "leaves",

@@ -4,7 +4,7 @@ use super::figure::{bounded_time, count, dash, factor, instant, time};
 use super::grid::{Grid, wrap};
 use super::style::{Style, Tone};
 use crate::results::{Outage, Percentile, Recovery, RecoveryRule, Report};
-use crate::units::times;
+use crate::units::{plural, times};
 
 /// Columns that give way on a narrow screen, the first one first: kind, devices, off, backlog, after, failed.
 const EXPENDABLE: [usize; 6] = [1, 4, 3, 9, 8, 6];
@@ -117,11 +117,12 @@ const fn gravity(state: Recovery) -> u8 {
 pub(crate) fn left_out(outages: &[Outage], [activations, switches]: [u64; 2], style: Style) -> Vec<String> {
     let hidden = outages.len().saturating_sub(MOST_ACTIVATIONS) as u64;
     let notes = [
-        (hidden, "further activations are in faults.csv"),
-        (activations, "further activations, more than faults.csv holds"),
-        (switches, "switches of faults came too fast to be recorded"),
+        (hidden, "further activation", " in faults.csv"),
+        (activations, "further activation", ", more than faults.csv holds"),
+        (switches, "switch", " of faults came too fast to be recorded"),
     ];
-    let counted = |(number, text)| (number > 0).then(|| format!("{} {text}", count(number, style)));
+    let counted =
+        |(number, noun, more)| (number > 0).then(|| style.spoken(&format!("{}{more}", plural(number, noun))));
     notes.into_iter().filter_map(counted).collect()
 }
 
@@ -322,17 +323,31 @@ faults           on      worst p99  failed      recovered    after
     fn nothing_is_said_without_faults_and_all_that_is_left_out() {
         assert!(table(&[], [0, 0], (RecoveryRule::default(), false), Style::PLAIN).is_none());
         let many: Vec<_> = (0..30).map(|n| outage(f64::from(n), Recovery::Recovered, Some(1.0))).collect();
-        let lines = table(&many, [7, 9], (RecoveryRule::default(), false), Style::PLAIN)
-            .unwrap()
-            .draw(100, Style::PLAIN);
-        let notes: Vec<_> = lines.iter().skip(1 + MOST_ACTIVATIONS).take(3).map(String::as_str).collect();
-        assert_eq!(
-            notes,
-            [
-                "  10 further activations are in faults.csv",
-                "  7 further activations, more than faults.csv holds",
-                "  9 switches of faults came too fast to be recorded",
-            ]
-        );
+        for (shown, omitted, expected) in [
+            (
+                30,
+                [7, 9],
+                [
+                    "  10 further activations in faults.csv",
+                    "  7 further activations, more than faults.csv holds",
+                    "  9 switches of faults came too fast to be recorded",
+                ],
+            ),
+            (
+                21,
+                [1, 1],
+                [
+                    "  1 further activation in faults.csv",
+                    "  1 further activation, more than faults.csv holds",
+                    "  1 switch of faults came too fast to be recorded",
+                ],
+            ),
+        ] {
+            let grid =
+                table(&many[..shown], omitted, (RecoveryRule::default(), false), Style::PLAIN).unwrap();
+            let lines = grid.draw(100, Style::PLAIN);
+            let notes: Vec<_> = lines.iter().skip(1 + MOST_ACTIVATIONS).take(3).map(String::as_str).collect();
+            assert_eq!(notes, expected);
+        }
     }
 }

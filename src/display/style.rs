@@ -2,6 +2,8 @@
 
 use std::env;
 
+use crate::units::is_steering;
+
 /// What may be written to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Style {
@@ -35,8 +37,8 @@ impl Style {
         Self { colour: !set("NO_COLOR"), ascii: false }
     }
 
-    /// `text` without control characters that came from elsewhere: names, replies and files must not steer a terminal. Line ends and
-    /// tabs stay, and colours where this style has some.
+    /// `text` without the characters that steer a terminal: names, replies and files come from elsewhere. Line ends and tabs stay, and
+    /// colours where this style has some.
     pub(crate) fn harmless(self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -46,7 +48,7 @@ impl Style {
             match letter {
                 _ if colour.is_some() => out.push_str(&rest[..taken]),
                 '\n' | '\t' => out.push(letter),
-                _ if letter.is_control() => out.push(if self.ascii { '?' } else { '\u{fffd}' }),
+                _ if is_steering(letter) => out.push(if self.ascii { '?' } else { '\u{fffd}' }),
                 _ => out.push(letter),
             }
             rest = &rest[taken..];
@@ -137,6 +139,7 @@ mod tests {
             ("\u{1b}[2J\u{1b}]0;title\u{7}", "?[2J?]0;title?", "\u{fffd}[2J\u{fffd}]0;title\u{fffd}"),
             ("\u{1b}[31", "?[31", "\u{fffd}[31"),
             ("\r\u{9b}2J\u{7f}", "??2J?", "\u{fffd}\u{fffd}2J\u{fffd}"),
+            ("a\u{202e}b\u{2066}c\u{200f}d\u{2028}e", "a?b?c?d?e", "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e"),
         ] {
             assert_eq!(Style::PLAIN.harmless(text), plain);
             assert_eq!(colourful.harmless(text), coloured);

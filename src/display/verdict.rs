@@ -17,6 +17,7 @@ use super::style::{Style, Tone};
 pub(crate) use super::table::{kind_title, row, within_budget};
 use crate::record::Judgement;
 use crate::results::{FleetTarget, History, Millis, Report, RunState};
+use crate::units::part_of;
 
 /// Columns of the words in the margin.
 const MARGIN: usize = 11;
@@ -65,7 +66,7 @@ fn title(report: &Report, View { width, style, .. }: View) -> String {
     let mut notes: Vec<String> = Vec::new();
     notes.extend(run.shard.as_ref().map(|part| format!("shard {}", part.shard)));
     notes.extend(
-        run.merged.first().map(|first| format!("{} of {} shards", run.merged.len(), first.shard.of())),
+        run.merged.first().map(|first| part_of(run.merged.len() as u64, first.shard.of().into(), "shard")),
     );
     if run.state != RunState::Complete {
         notes.push(run.ending().to_owned());

@@ -232,7 +232,7 @@ async fn wait_for<S: Sink>(worker: &Worker<S>, device: &Device, next: Next) -> O
         let now = worker.clock.now();
         if device.lasting {
             // What outlived its connection does not outlive its time-out.
-            expire(worker, device, now);
+            expire(worker, device, None, now);
         }
         let idle = device.is_settled();
         match worker.stage() {
@@ -312,7 +312,7 @@ fn attend<S: Sink>(
         if let Some(disconnect) = planned_disconnect(worker, device, now) {
             return Poll::Ready(disconnect);
         }
-        if expire(worker, device, now) && !session.survives_timeout() {
+        if expire(worker, device, Some(&*session), now) && !session.survives_timeout() {
             return Poll::Ready(Disconnect::Abandoned);
         }
         if all_heard && !looked && device.has_idled(now) {
@@ -372,7 +372,7 @@ fn planned_disconnect<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -
 }
 
 /// Ends readings whose time is up; true if there were any.
-fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
+fn expire<S: Sink>(worker: &Worker<S>, device: &Device, session: Option<&dyn Session>, now: Tick) -> bool {
     let Some(first) = device.ledger.borrow().next_expiry() else {
         return false;
     };
@@ -389,7 +389,11 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) -> bool {
         }
         let expired = device.ledger.borrow_mut().expire(now);
         match expired {
-            Some(Expired::Reading(sample)) => worker.give_up(device, &sample),
+            Some(Expired::Reading(sample)) => {
+                // On a connection that carries several answers nobody knows whose has begun.
+                let half = session.filter(|session| !session.survives_timeout());
+                worker.expire(device, &sample, half.and_then(|session| session.half_answered()));
+            }
             Some(Expired::Repeat) => {}
             None => break,
         }

@@ -119,7 +119,7 @@ impl FleetReasons {
 }
 
 /// `reason`, and what caused it.
-fn because(reason: &Reason, cause: Option<&str>) -> Reason {
+pub(super) fn because(reason: &Reason, cause: Option<&str>) -> Reason {
     let Some(cause) = cause else { return reason.clone() };
     Reason { sentence: format!("{}; {cause}", reason.sentence).into(), ..reason.clone() }
 }

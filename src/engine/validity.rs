@@ -9,7 +9,7 @@ use super::level::{Fit, LAG_FLOOR_NS, Level};
 use super::stall::StallStats;
 use crate::clock::Throttling;
 use crate::record::{Cause, Encounters, Judgement, RunToken, ScarceResource, Validity};
-use crate::units::figure::{count, instant, time};
+use crate::units::figure::{count, counted, instant, time};
 use crate::units::{Quantile, Span, plural, times};
 
 /// What the devices of one fleet met of other runs.
@@ -121,6 +121,9 @@ const STOLEN: [f64; 2] = [0.05, 0.2];
 /// What stands still for no more than this share of the time does so rarely: every virtual machine does.
 const RARE: f64 = 0.02;
 
+/// What fails for want of a resource: one, and several.
+const ATTEMPTS: [&str; 2] = ["connection or reading", "connections or readings"];
+
 /// An overrun below this never matters: the last readings are due at the very end.
 const OVERRUN_FLOOR_S: f64 = 0.05;
 
@@ -229,8 +232,8 @@ impl ValidityBuilder {
                 Judgement::Invalid,
                 Cause::Plan,
                 format!(
-                    "{} readings came due where the plan has {}: the generator lost its plan",
-                    count(figures.planned),
+                    "{} came due where the plan has {}: the generator lost its plan",
+                    plural(figures.planned, "reading"),
                     count(expected.round() as u64)
                 ),
             );
@@ -356,23 +359,19 @@ impl ValidityBuilder {
         for (what, failed) in figures.scarce.iter().filter(|(_, failed)| *failed > 0) {
             explained += failed;
             let reason = format!(
-                "the generator ran out of {what}: {} connections or readings failed for that; {}",
-                count(*failed),
+                "the generator ran out of {what}: {} failed for that; {}",
+                counted(*failed, ATTEMPTS),
                 what.remedy()
             );
             self.add(Judgement::Invalid, Cause::Scarcity, reason);
         }
         let unexplained = figures.resource_errors.saturating_sub(explained);
         if unexplained > 0 {
-            self.add(
-                Judgement::Invalid,
-                Cause::Scarcity,
-                format!(
-                    "{} connections or readings failed because this machine ran out of descriptors, ports or memory: raise the \
-                     limits or use fewer devices",
-                    count(unexplained)
-                ),
+            let reason = format!(
+                "{} failed because this machine ran out of descriptors, ports or memory: raise the limits or use fewer devices",
+                counted(unexplained, ATTEMPTS)
             );
+            self.add(Judgement::Invalid, Cause::Scarcity, reason);
         }
     }
 
@@ -404,22 +403,22 @@ impl ValidityBuilder {
     fn judge_records(&mut self, figures: &Figures) {
         if figures.unaccounted > 0 {
             let text = format!(
-                "{} readings have no outcome: the generator lost sight of them",
-                count(figures.unaccounted)
+                "{} without an outcome: the generator lost sight of them",
+                plural(figures.unaccounted, "reading")
             );
             self.add(Judgement::Invalid, Cause::Record, text);
         }
         if figures.undelivered > 0 {
             let text = format!(
-                "{} deliveries to subscribers could not be passed between workers: use one worker, or fewer subscribers",
-                count(figures.undelivered)
+                "{} to subscribers could not be passed between workers: use one worker, or fewer subscribers",
+                plural(figures.undelivered, "delivery")
             );
             self.add(Judgement::Invalid, Cause::Record, text);
         }
         if figures.overflow > 0 {
             let text = format!(
-                "{} values did not fit the histograms and stand at their bound",
-                count(figures.overflow)
+                "{} did not fit the histograms, counted at their bound",
+                plural(figures.overflow, "value")
             );
             self.add(Judgement::Suspect, Cause::Record, text);
         }

@@ -17,7 +17,7 @@ use super::exchange;
 use super::fault::Faults;
 use super::idle::IdlePolicy;
 use super::pause::{Hold, Reachability, WaitTotals};
-use super::reason::FleetReasons;
+use super::reason::{FleetReasons, because};
 use super::reconnect::Role;
 use super::retry::Retries;
 use super::setup::Setup;
@@ -281,6 +281,12 @@ impl<S: Sink> Worker<S> {
     /// Records the end of a reading that the engine gave up by itself.
     pub(super) fn give_up(&self, device: &Device, sample: &Sample) {
         let reason = self.reasons(device).of(sample, device.unfinished());
+        self.settle(device, sample, Some(&reason));
+    }
+
+    /// Records that a reading has timed out, of whose answer so much had come as `half` says.
+    pub(super) fn expire(&self, device: &Device, sample: &Sample, half: Option<&'static str>) {
+        let reason = because(&self.reasons(device).of(sample, device.unfinished()), half);
         self.settle(device, sample, Some(&reason));
     }
 

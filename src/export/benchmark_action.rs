@@ -99,7 +99,7 @@ fn compared(scenario: &str, cell: &Cell, pairs: u32) -> Option<Entry> {
         unit,
         value: significant(cell.candidate? * scale, DIGITS),
         range: half.map(|half| format!("± {half}")),
-        extra: format!("{pairs} pairs\n{verdict}"),
+        extra: format!("{}\n{verdict}", plural(pairs.into(), "pair")),
     })
 }
 

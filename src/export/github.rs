@@ -9,6 +9,7 @@ use super::markdown::cut;
 use super::page;
 use crate::compare::Comparison;
 use crate::results::Report;
+use crate::units::is_steering;
 
 /// Bytes that a step may have in its summary.
 pub(crate) const SUMMARY_BYTES: usize = 1024 * 1024;
@@ -62,7 +63,7 @@ fn annotations(findings: &[Finding]) -> String {
 }
 
 fn line(command: &str, title: &str, text: &str) -> String {
-    let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    let text: String = text.chars().filter(|c| *c == '\n' || !is_steering(*c)).collect();
     let mut end = text.len().min(ANNOTATION_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

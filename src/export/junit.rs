@@ -17,6 +17,7 @@ use crate::display::figure::{count, rate, time};
 use crate::display::{Style, failure};
 use crate::record;
 use crate::results::{FleetDelivery, FleetTarget, PlanAlteration, Report, RunState, SummaryRow};
+use crate::units::plural;
 
 /// As screens show figures, without colour.
 const STYLE: Style = Style::PLAIN;
@@ -193,11 +194,11 @@ pub fn comparison(comparison: &Comparison) -> String {
 
 fn overall(comparison: &Comparison) -> CaseResult {
     let mut text = format!(
-        "{}: {} against {}, {} pairs",
+        "{}: {} against {}, {}",
         comparison.verdict.name(),
         comparison.candidate.label,
         comparison.base.label,
-        comparison.design.pairs
+        plural(comparison.design.pairs.into(), "pair")
     );
     for reason in &comparison.reasons {
         let _ = write!(text, "\n{reason}");

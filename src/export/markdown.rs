@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::units::is_steering;
+
 /// `text` as one line without markup in it, in and outside tables; nobody is notified by it.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -20,7 +22,7 @@ pub(super) fn escape(text: &str) -> String {
                 escaped.push(c);
             }
             '\n' | '\r' | '\t' => escaped.push(' '),
-            c if c.is_control() => {}
+            c if is_steering(c) => {}
             c => escaped.push(c),
         }
     }

@@ -158,14 +158,14 @@ fn circumstances(report: &Report, word: &str) -> String {
 /// A comparison.
 pub(super) fn comparison(comparison: &Comparison) -> String {
     let mut text = format!(
-        "## {} {}: {}{}\n\n**{}** against **{}**, {} pairs.\n\n",
+        "## {} {}: {}{}\n\n**{}** against **{}**, {}.\n\n",
         if comparison.unanswered.is_empty() { mark(Some(comparison.verdict)) } else { "❌" },
         escape(&comparison.scenario),
         comparison.verdict.name(),
         if comparison.gates { "" } else { " (advisory)" },
         escape(&comparison.candidate.label),
         escape(&comparison.base.label),
-        comparison.design.pairs
+        plural(comparison.design.pairs.into(), "pair")
     );
     for reason in &comparison.reasons {
         let _ = writeln!(text, "- {}", escape(reason));
@@ -248,12 +248,13 @@ fn design(comparison: &Comparison) -> String {
     let looks: Vec<_> = comparison
         .looks
         .iter()
-        .map(|look| format!("{} pairs at {}: {}", look.pairs, look.alpha, look.verdict.name()))
+        .map(|look| {
+            format!("{} at {}: {}", plural(look.pairs.into(), "pair"), look.alpha, look.verdict.name())
+        })
         .collect();
-    let confirmation = comparison
-        .confirmation
-        .as_ref()
-        .map(|fresh| format!("{} fresh pairs: {}", fresh.design.pairs, fresh.verdict.name()));
+    let confirmation = comparison.confirmation.as_ref().map(|fresh| {
+        format!("{}: {}", plural(fresh.design.pairs.into(), "fresh pair"), fresh.verdict.name())
+    });
     let order = comparison.order_effect.map(|effect| format!("{:+.2} %", libm::expm1(effect) * 100.0));
     let facts = [
         ("false alarms", format!("at most {} % of comparisons of equal builds", design.alpha * 100.0)),

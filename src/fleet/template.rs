@@ -8,6 +8,7 @@ use rand::RngExt;
 use super::payload::{RenderContext, decimal, integer, signed};
 use crate::record::{RunToken, TraceContext};
 use crate::seed::Stream;
+use crate::units::is_steering;
 
 /// Longest text that a random field may make.
 const LONGEST: u32 = 65_536;
@@ -408,7 +409,7 @@ fn unknown(name: &str, channels: &[&str], scope: Scope) -> Refusal {
 
 /// A user's words, shortened and made harmless for repeating in a message.
 fn shown(words: &str) -> String {
-    words.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    words.chars().take(40).map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

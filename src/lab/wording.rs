@@ -7,6 +7,7 @@ use super::catalogue::{HINTS, Lab};
 use super::judge::{LabJudgement, LabVerdict, LawResult, PredictionResult, Standing};
 use super::progress::LabProgress;
 use crate::display::{Style, Tone, hanging, wrap};
+use crate::units::part_of;
 
 /// What a terminal shows.
 #[derive(Debug, Clone, Copy)]
@@ -108,11 +109,12 @@ fn summary(judged: &LabJudgement, lab: &Lab) -> String {
     let title = lab.title();
     let own =
         judged.own_service.as_ref().map(|own| format!(", at your own service {own}")).unwrap_or_default();
-    let predicted = format!("{right} of {asked} predictions right{own}");
+    let predicted = format!("{} right{own}", part_of(right as u64, asked as u64, "prediction"));
     match judged.verdict {
         LabVerdict::Passed => format!("{title}: passed, {predicted}"),
         LabVerdict::Failed => {
-            format!("{title}: {broken} of {} laws broken, {predicted}", judged.laws.len())
+            let broken = part_of(broken as u64, judged.laws.len() as u64, "law");
+            format!("{title}: {broken} broken, {predicted}")
         }
         LabVerdict::Unjudged => format!("{title}: cannot be judged, {predicted}"),
     }

@@ -180,13 +180,23 @@ impl<'t> Reporter<'t> {
             self.omitted += 1;
             return;
         }
-        let (order, location) = match at {
-            Origin::Given(words) => (0, Location::Given(words.to_string())),
-            Origin::Text(range) => (range.start + 1, self.location(range)),
-            Origin::Whole => (usize::MAX, Location::Whole),
+        let order = match at {
+            Origin::Given(_) => 0,
+            Origin::Text(range) => range.start + 1,
+            Origin::Whole => usize::MAX,
         };
+        let location = self.place(at);
         let problem = Diagnostic { location, key: quote(key), message: message.into(), help: help.into() };
         self.found.push((order, problem));
+    }
+
+    /// Where `at` is, as people find it.
+    pub(crate) fn place(&self, at: &Origin) -> Location {
+        match at {
+            Origin::Given(words) => Location::Given(words.to_string()),
+            Origin::Text(range) => self.location(range),
+            Origin::Whole => Location::Whole,
+        }
     }
 
     /// Nothing is to be said of `key` any more, nor of what lies below it: it is there, misspelled, and that has been reported.

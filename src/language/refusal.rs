@@ -1,14 +1,16 @@
 //! What speaks against a value, and a user's own words in it.
 
+use crate::units::is_steering;
+
 /// Characters of a user's own words repeated in a message.
 const QUOTE: usize = 60;
 
 /// What is wrong, and what to write instead.
 pub(crate) type Refusal = (String, String);
 
-/// Control characters of a file must not reach the terminal.
+/// What steers a terminal must not reach it from a file.
 pub(super) fn harmless(c: char) -> char {
-    if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
+    if is_steering(c) && c != '\t' { '\u{fffd}' } else { c }
 }
 
 /// A user's words, shortened and made harmless for repeating in a message.

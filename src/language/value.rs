@@ -10,7 +10,7 @@ use super::diagnostic::{Origin, Reporter, nearest};
 use super::document::{Entry, Node, Table, Value};
 use super::field::{Kind, Need, Section, listed};
 use super::refusal::{Refusal, quote};
-use crate::units::{ByteSize, Rate, Span};
+use crate::units::{ByteSize, Rate, Span, is_steering};
 
 /// Protocols over TLS, by the schemes of their URLs. The plain protocol is not a correction of their spelling.
 const SECURE: [&str; 4] = ["https", "wss", "mqtts", "tcps"];
@@ -345,7 +345,7 @@ pub(crate) fn unfit(written: &str) -> String {
 }
 
 pub(crate) fn harmless(message: &str) -> String {
-    message.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    message.chars().take(120).map(|c| if is_steering(c) { '\u{fffd}' } else { c }).collect()
 }
 
 pub(crate) fn is_name(text: &str) -> bool {

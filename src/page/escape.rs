@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// A value that is written with everything escaped that means something in HTML or SVG, between tags as in attributes. Control
-/// characters other than line ends and tabs, and those that turn the direction of writing, become `\u{fffd}`.
+use crate::units::is_steering;
+
+/// A value that is written with everything escaped that means something in HTML or SVG, between tags as in attributes. What
+/// steers a screen, but line ends and tabs, becomes `\u{fffd}`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Escaped<T>(pub(super) T);
 
@@ -25,8 +27,7 @@ impl fmt::Write for Filter<'_, '_> {
                 '"' => self.0.write_str("&quot;")?,
                 '\'' => self.0.write_str("&#39;")?,
                 '\n' | '\t' => self.0.write_char(letter)?,
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => self.0.write_char('\u{fffd}')?,
-                _ if letter.is_control() => self.0.write_char('\u{fffd}')?,
+                _ if is_steering(letter) => self.0.write_char('\u{fffd}')?,
                 _ => self.0.write_char(letter)?,
             }
         }

@@ -13,7 +13,7 @@ use crate::record::Judgement;
 use crate::results::{
     BudgetResult, FleetTarget, Percentile, PlanAlteration, Recovery, Report, RunState, SummaryRow,
 };
-use crate::units::{Quantile, plural};
+use crate::units::{Quantile, part_of, plural};
 
 /// Chips for single faults and promises; of more, all together are counted.
 const MOST_CHIPS: usize = 6;
@@ -187,7 +187,7 @@ fn fault_chips(report: &Report, out: &mut String) {
     chip(
         out,
         tone,
-        &format!("recovered from {recovered} of {} activations of faults", judged.len()),
+        &format!("recovered from {} of faults", part_of(recovered as u64, judged.len() as u64, "activation")),
         "faults",
     );
 }

@@ -14,7 +14,7 @@ use crate::fault::ServiceFault;
 use crate::net::{DeviceTls, Link, TlsLink};
 use crate::record::RunToken;
 use crate::service::SIGNATURE;
-use crate::units::{Secret, Span};
+use crate::units::{Secret, Span, is_steering};
 
 /// Why a request to the target came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +175,7 @@ impl FaultClient {
             return Ok(answer);
         }
         let said = answer.get("error").and_then(Value::as_str).unwrap_or_default();
-        let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+        let said: String = said.chars().filter(|c| !is_steering(*c)).take(200).collect();
         Err(if said.is_empty() { format!("it answers {status}") } else { format!("{status}: {said}") })
     }
 }

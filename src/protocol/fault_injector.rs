@@ -49,6 +49,10 @@ pub(super) trait Codec: fmt::Debug {
         true
     }
 
+    fn half_answered(&self) -> Option<&'static str> {
+        None
+    }
+
     fn keep_alive(&mut self, _: &mut Context<'_>) -> Result<(), Failure> {
         Ok(())
     }
@@ -400,6 +404,10 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
 
     fn survives_timeout(&self) -> bool {
         self.codec.survives_timeout()
+    }
+
+    fn half_answered(&self) -> Option<&'static str> {
+        self.codec.half_answered()
     }
 
     fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {

@@ -49,6 +49,11 @@ pub trait Session: fmt::Debug {
         true
     }
 
+    /// What has come of an answer that is not whole: a sentence that follows what is said of a time-out. `None` if nothing has.
+    fn half_answered(&self) -> Option<&'static str> {
+        None
+    }
+
     /// To be called every [`Settings::keep_alive`](super::Settings::keep_alive): pings the peer if nothing was sent since the
     /// last call, where the protocol knows a ping.
     ///

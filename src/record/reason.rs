@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::is_steering;
+
 /// Names one way to fail, as the protocol or the operating system numbers it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,7 +96,7 @@ pub(crate) fn status_line(status: u16) -> String {
     }
 }
 
-/// The beginning of a reply as text on one line, control characters escaped: at most [`SAMPLE_BYTES`]. `None` if there is nothing.
+/// The beginning of a reply as text on one line, what steers a screen escaped: at most [`SAMPLE_BYTES`]. `None` if there is nothing.
 pub(crate) fn sample(reply: &[u8]) -> Option<Box<str>> {
     let cut = reply.get(..SAMPLE_BYTES).unwrap_or(reply);
     let text = String::from_utf8_lossy(cut);
@@ -105,7 +107,7 @@ pub(crate) fn sample(reply: &[u8]) -> Option<Box<str>> {
         let before = shown.len();
         match letter {
             _ if letter.is_whitespace() => shown.push(' '),
-            _ if letter.is_control() => shown.extend(letter.escape_unicode()),
+            _ if is_steering(letter) => shown.extend(letter.escape_unicode()),
             _ => shown.push(letter),
         }
         if shown.len() > SAMPLE_BYTES {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::is_steering;
+
 /// One of several processes that drive one plan together: it drives the devices whose global index modulo the number of shards
 /// is its own number less one. Written `2/4`: the second of four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,7 +85,7 @@ impl FromStr for Shard {
         let plain =
             |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten();
         let shard = text.split_once('/').and_then(|(number, of)| Self::new(plain(number)?, plain(of)?));
-        shard.ok_or_else(|| ShardError(text.chars().filter(|c| !c.is_control()).take(40).collect()))
+        shard.ok_or_else(|| ShardError(text.chars().filter(|c| !is_steering(*c)).take(40).collect()))
     }
 }
 

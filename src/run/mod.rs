@@ -136,6 +136,9 @@ impl Run {
         mut settings: Settings,
     ) -> Result<Self, RunError> {
         plan.budgets_have_data().map_err(RunError::usage)?;
+        if targets.is_empty() {
+            plan.scenario().handshakes_apply().map_err(RunError::usage)?;
+        }
         let part = settings.part;
         part.judge(&plan)?;
         let mut targets = Targets::prepare(targets, &plan, part)?;

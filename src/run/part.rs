@@ -7,6 +7,7 @@ use super::RunError;
 use crate::clock::WallTime;
 use crate::record::{RunToken, Shard};
 use crate::scenario::{Model, Plan};
+use crate::units::plural;
 
 /// The furthest start: what is further away is a slip of the pen.
 const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
@@ -76,8 +77,8 @@ impl Part {
         }
         if plan.devices() < shard.of() {
             return Err(RunError::usage(format!(
-                "--shard {shard}: the scenario has only {} devices; use at most that many shards",
-                plan.devices()
+                "--shard {shard}: the scenario has only {}; use at most that many shards",
+                plural(plan.devices().into(), "device")
             )));
         }
         Ok(())

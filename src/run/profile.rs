@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::results::Host;
+use crate::units::plural;
 
 /// Version of the stored form.
 pub(crate) const SCHEMA: u32 = 1;
@@ -94,7 +95,7 @@ impl Profile {
             (profile.host.name != here.name, format!("{} is not {}", profile.host.name, here.name)),
             (
                 profile.host.cores != here.cores,
-                format!("{} cores are now {}", profile.host.cores, here.cores),
+                format!("it has {} now, not {}", plural(here.cores.into(), "core"), profile.host.cores),
             ),
             (profile.host.kernel != here.kernel, format!("{} is now {}", profile.host.kernel, here.kernel)),
             (profile.host.cpu_model != here.cpu_model, "it has another processor now".to_owned()),
@@ -202,7 +203,7 @@ mod tests {
             Profile::read(&text, &host).unwrap_err().to_string()
         };
         assert!(other(|host| host.name.push('x')).contains("is not"));
-        assert!(other(|host| host.cores += 1).contains("cores are now"));
+        assert!(other(|host| host.cores += 1).contains(" now, not "));
         assert!(other(|host| host.kernel.push('x')).contains("is now"));
         assert!(other(|host| host.cpu_model = Some("abacus".into())).contains("another processor"));
         let read = |text: &str| Profile::read(text, &stored.host).map(drop);

@@ -1,13 +1,13 @@
 //! Budgets that a plan can never give data: said before anything is sent, not after.
 
 use super::error::ScenarioError;
-use super::model::Model;
+use super::model::{Fleet, Model, Scenario};
 use super::plan::Plan;
 use crate::arrival::ArrivalProcess;
 use crate::budget::{Budget, LEAST_SUPPORT, Metric, Subject};
 use crate::language::{Diagnostic, Diagnostics, Location, quote};
 use crate::record::{FleetId, PhaseId, PhaseRole};
-use crate::units::figure::count;
+use crate::units::plural;
 
 /// So many standard deviations more than expected never come due.
 const CERTAIN: f64 = 8.0;
@@ -59,6 +59,45 @@ impl Plan {
     }
 }
 
+impl Scenario {
+    /// Checks that every table on TLS is of a target that is reached over TLS, as far as the scenario states the targets: a run may
+    /// be given others.
+    ///
+    /// # Errors
+    /// With every one that is not, and what to write.
+    pub fn handshakes_apply(&self) -> Result<(), ScenarioError> {
+        let is_plain = |fleet: &Fleet| self.target.of(fleet.protocol).is_some() && !self.is_tls(fleet);
+        let common: Vec<_> = self.fleets.iter().filter(|fleet| fleet.tls.is_some()).collect();
+        // What is said for all fleets may be meant for those of one protocol.
+        let is_idle = common.iter().all(|fleet| is_plain(fleet));
+        let (mut problems, mut is_told) = (Vec::new(), false);
+        for fleet in self.fleets.iter().filter(|fleet| is_plain(fleet)) {
+            let Some(tls) = &fleet.tls else { continue };
+            if !tls.own && (is_told || !is_idle) {
+                continue;
+            }
+            is_told |= !tls.own;
+            let key = if tls.own { format!("fleet.{}.tls", fleet.name) } else { "target.tls".to_owned() };
+            let scheme = fleet.facts.target.tls_schemes.first().copied().unwrap_or_default();
+            problems.push(Diagnostic {
+                location: tls.place.clone(),
+                key,
+                message: format!(
+                    "says how to shake hands, and target.{} is reached without TLS",
+                    fleet.protocol
+                ),
+                help: format!("write a URL that begins with {scheme}:// there, or take this table out"),
+            });
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let omitted = problems.len().saturating_sub(MOST);
+        problems.truncate(MOST);
+        Err(Diagnostics { file: self.source.clone(), problems, omitted }.into())
+    }
+}
+
 /// What of `budget` can never have data.
 fn hopeless(plan: &Plan, budget: &Budget) -> Vec<Diagnostic> {
     let Some(most) = most_due(plan, budget) else { return Vec::new() };
@@ -71,15 +110,18 @@ fn hopeless(plan: &Plan, budget: &Budget) -> Vec<Diagnostic> {
         help: help.to_owned(),
     };
     if most == 0 {
-        let message = format!("nothing is due of {}", budget.scope);
+        let demands: Vec<_> = budget.conditions.iter().map(|condition| format!("`{condition}`")).collect();
+        let message =
+            format!("{} cannot be judged: nothing is due of {}", demands.join(" and "), budget.scope);
         return vec![problem(key, message, "name another phase or fleet, or give this one load")];
     }
     let unsupported = budget.conditions.iter().filter_map(|condition| {
         let Metric::Percentile(_, quantile) = condition.metric else { return None };
         let beyond = quantile.samples_beyond(most);
         let message = format!(
-            "of at most {} readings of {} only {beyond} lie beyond {quantile}, and {LEAST_SUPPORT} are needed",
-            count(most),
+            "`{condition}` cannot be judged: of at most {} of {} only {beyond} can be beyond {quantile}, and {LEAST_SUPPORT} are \
+             needed",
+            plural(most, "reading"),
             budget.scope
         );
         let help = "run longer, send more, or demand a lower percentile";

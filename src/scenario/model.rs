@@ -13,7 +13,7 @@ use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::fault::Fault;
 use crate::fleet::DeviceModel;
-use crate::language::Text;
+use crate::language::{Location, Text};
 use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::{Exchange, Facts, Identity, Misfit, Rendering, driver};
 use crate::record::{Close, DeliveryGuarantee, Protocol};
@@ -311,6 +311,8 @@ pub(crate) struct TlsPlan {
     pub(crate) timeout: Option<Span>,
     /// Whether the fleet has a table of its own.
     pub(crate) own: bool,
+    /// Where that is, or the table for all fleets.
+    pub(crate) place: Location,
 }
 
 /// What devices show to a server that asks who they are.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::{Monotonic, Tick, WallTime};
+use crate::units::is_steering;
 
 /// Acts remembered.
 const MOST: usize = 1_000;
@@ -58,7 +59,7 @@ impl Default for ActLog {
 impl ActLog {
     /// Notes that the service has just done what `who` at `from` told it; gives the act as it is remembered.
     pub(crate) fn note(&self, what: &str, who: &str, from: SocketAddr, run: Option<&str>) -> Act {
-        let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(LONGEST).collect::<String>();
+        let short = |text: &str| text.chars().filter(|c| !is_steering(*c)).take(LONGEST).collect::<String>();
         let mut acts = self.acts.lock().unwrap_or_else(PoisonError::into_inner);
         acts.total += 1;
         let act = Act {

@@ -5,6 +5,7 @@ use super::control::{Controls, Order};
 use super::model::{Model, Scope, count, rate, supported};
 use super::overview::figure;
 use super::palette::Ink;
+use super::strip::so_far_word;
 use crate::results::{FleetPulse, Percentile};
 use crate::units::Quantile;
 
@@ -90,13 +91,14 @@ pub(super) fn draw(model: &Model<'_>, controls: &Controls, canvas: &mut Canvas<'
     let fleets = model.watched.fleets.len() as u16;
     let room = canvas.height().saturating_sub(7);
     let rows = fleets.clamp(1, (room / 2).max(1));
-    let of = if model.scope().0 == Scope::Whole { "whole run" } else { "last interval" };
+    let scope = model.scope().0;
+    let of = if scope == Scope::Whole { "measured phases" } else { "last interval" };
     canvas.put((1, 4), &format!("{of}, {} (s sorts)", controls.order.name()), Ink::Soft);
     table(model, controls, (5, rows), canvas);
     let mut y = 5 + rows + 2;
     let heads = ["came due", "ok", "shed", "error", "timeout", "lost", "dropped"];
     let end_of = |nth: usize| 33 + 10 * nth as u16;
-    canvas.put((1, y), "so far", Ink::Soft);
+    canvas.put((1, y), so_far_word(scope), Ink::Soft);
     for (nth, head) in heads.iter().enumerate() {
         if end_of(nth) < canvas.width() {
             canvas.right((end_of(nth), y), head, Ink::Soft);

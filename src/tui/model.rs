@@ -5,7 +5,9 @@ use crate::display::figure::{self, Marks, short_percent_up};
 use crate::display::{Style, recovery, time};
 use crate::engine::{Fit, Level};
 use crate::record::{Judgement, Outcomes};
-use crate::results::{FleetPulse, Manifest, Outage, Percentile, Present, Recovery, RunState, Times, Watched};
+use crate::results::{
+    FleetPulse, Manifest, Outage, Percentile, Present, Recovery, RunState, Times, Watched, is_measured,
+};
 use crate::units::Quantile;
 
 /// How figures are written.
@@ -42,6 +44,8 @@ pub(crate) struct Model<'a> {
     /// Faults that can be switched; none where nobody is there to do it.
     pub(crate) switches: &'a [Switch],
     pub(crate) mode: Mode,
+    /// The run has no end of its own: it was killed.
+    pub(crate) is_killed: bool,
     /// What is to be told once, such as what became of a switch.
     pub(crate) message: Option<&'a str>,
 }
@@ -97,12 +101,19 @@ impl Model<'_> {
         phases.map(|phase| (phase.name.as_str(), phase.start_s, phase.end_s.min(end_s))).collect()
     }
 
-    /// What figures are of: the run as a whole once it has ended, else its last interval. With its length in seconds.
+    /// Whether the run as a whole is shown, which has ended.
+    fn is_over(&self) -> bool {
+        self.mode == Mode::Ended && (self.is_killed || self.run.state != RunState::Running)
+    }
+
+    /// What figures are of: the measured phases as a whole once the run has ended, else its last interval. With its length in seconds.
     pub(super) fn scope(&self) -> (Scope, f64) {
-        if self.mode == Mode::Ended && self.run.state != RunState::Running {
-            let sending =
-                self.phases().iter().find(|(name, ..)| *name != "connect").map(|(_, start_s, _)| *start_s);
-            return (Scope::Whole, (self.now_s().min(self.end_s()) - sending.unwrap_or(0.0)).max(1e-3));
+        if self.is_over() {
+            let phases = self.phases().into_iter().filter(|(name, ..)| is_measured(name));
+            let now_s = self.now_s();
+            let seconds =
+                phases.map(|(_, start_s, end_s)| (end_s.min(now_s) - start_s).max(0.0)).sum::<f64>();
+            return (Scope::Whole, seconds.max(1e-3));
         }
         let last = self.watched.recent.back();
         (Scope::Last, last.map_or(1.0, |last| last.end_s - last.start_s))
@@ -132,6 +143,9 @@ impl Model<'_> {
 
     /// What the run itself is worth: as it was judged, or as the last intervals look.
     pub(super) fn validity(&self) -> Light {
+        if self.is_killed && self.mode == Mode::Ended {
+            return Light::new(Ink::Bad, "killed before its end: not judged");
+        }
         if let (Some(validity), Mode::Ended) = (&self.run.validity, self.mode) {
             let (ink, word) = match validity.verdict {
                 Judgement::Valid => (Ink::Good, "valid"),
@@ -204,12 +218,13 @@ impl Model<'_> {
     pub(super) fn clock(&self) -> String {
         let planned_s = self.run.plan.as_ref().map_or(self.end_s(), |plan| plan.end_s);
         let now_s = self.now_s();
-        match self.mode {
-            Mode::Ended if self.run.state != RunState::Running => {
-                format!("{}, {}", self.run.ending(), clock(now_s))
-            }
-            _ if now_s > planned_s + 1e-6 => format!("{}, drain", clock(now_s)),
-            _ => format!("{} of {}", clock(now_s), clock(planned_s)),
+        if self.is_over() {
+            let ending = if self.is_killed { "killed" } else { self.run.ending() };
+            format!("{ending}, {}", clock(now_s))
+        } else if now_s > planned_s + 1e-6 {
+            format!("{}, drain", clock(now_s))
+        } else {
+            format!("{} of {}", clock(now_s), clock(planned_s))
         }
     }
 

@@ -69,7 +69,7 @@ fn strips(model: &Model<'_>, tall: bool) -> [Strip<'static>; 4] {
             name: "failed",
             value: |slot| slot.column.outcomes.failed() as f64 / slot.seconds,
             ink: if so_far.failed() > 0 { Ink::Bad } else { Ink::Soft },
-            words: format!("{} so far", count(so_far.failed())),
+            words: format!("{} {}", count(so_far.failed()), so_far_word(scope)),
             rows: 1,
         },
         Strip {
@@ -88,6 +88,14 @@ fn strips(model: &Model<'_>, tall: bool) -> [Strip<'static>; 4] {
             rows: 1,
         },
     ]
+}
+
+/// What a sum is of.
+pub(super) const fn so_far_word(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Whole => "measured",
+        Scope::Last => "so far",
+    }
 }
 
 /// Retries per second of the last interval, where there are any.

@@ -235,8 +235,16 @@ fn shown(
     let known = known_by(&stored.outages, watched.reached_s);
     let outages = if mode == Mode::Ended { &stored.outages } else { &known };
     let present = follower.present();
-    let model =
-        Model { run: &stored.run, watched, present, outages, switches: &switches, mode, message: None };
+    let model = Model {
+        run: &stored.run,
+        watched,
+        present,
+        outages,
+        switches: &switches,
+        mode,
+        is_killed: false,
+        message: None,
+    };
     let mut buffer = Buffer::empty(Rect::new(0, 0, columns, rows));
     draw(&model, &controls, Palette::new(depth), &mut buffer);
     buffer
@@ -318,15 +326,15 @@ fn golden_screens() {
                 ▓▓━━━━━╌╌╌━━━━━━━╌╌╌██━━━━━╌╌╌━━╌╌╌                    ░░━━━╌╌━━━╌╌━━━━━━━━╌╌╌╌╌
         1 ms    ╌╌▓▓▓▓▓▓▓▓╌╌▓▓▓▓▓▓▓▓╌╌▓▓▓▓▓▓▓▓╌╌                       ░░╌╌╌▓▓▓▓▓▓▓╌╌╌▓▓▓▓▓▓▓
                                                              ████████████
-        ok/s    ████████████████████████████████▁▁▁          ████████████████████████████████▁▁▁ 484 of 484 due
-      failed           ▄▄▄       ▄▄▄       ▄▄▄                 ███▄▄   ▄▄        ▄▄        ██    10 so far
+        ok/s    ████████████████████████████████▁▁▁          ████████████████████████████████▁▁▁ 500 of 500 due
+      failed           ▄▄▄       ▄▄▄       ▄▄▄                 ███▄▄   ▄▄        ▄▄        ██    10 measured
                                                      ▂▂▂▅▅███▅▅▂▂▂
      waiting                        ▁▁▁▁▁▁▁▁▁▁▁▁▃▃▃▆▆█████████████▆▆▃▃▃          ▁▁▁▁▁▁▁▁▁▁▁▁    0
         late    ███████████████████████████████████          ███████████████████████████████████ 99.0 µs p99
 
     fleet                    due/s     ok/s   failed   waiting       p50       p99     p99.9       max   service p99
-    meters ws                  388      387        8         0   3.32 ms    4.87 s   ~5.00 s     >20 s        4.86 s
-    pumps mqtt                96.9     96.8        2         0   3.39 ms   ~4.87 s       n/a     >20 s       ~4.87 s
+    meters ws                  400      400        8         0   3.32 ms    4.87 s   ~5.00 s     >20 s        4.86 s
+    pumps mqtt                 100     99.9        2         0   3.39 ms   ~4.87 s       n/a     >20 s       ~4.87 s
 
     promises  ✓ all: p99 < 250ms, measured 3.90 ms
     log          14.0 s  phase_end    before
@@ -402,8 +410,8 @@ fn golden_screens() {
     pumps mqtt                 100      200        1       200    2.50 s       n/a
 
     so far                  came due        ok      shed     error   timeout
-    meters                     8 400     7 595         5         –         –
-    pumps                      2 100     1 899         1         –         –
+    meters                     7 200     6 395         5         –         –
+    pumps                      1 800     1 599         1         –         –
 
 
 

@@ -67,9 +67,25 @@ pub(crate) fn count(count: u64) -> String {
     grouped
 }
 
-/// So many of what `noun` names: `1 device`, `3 devices`, `20,067 devices`.
+/// So many of what `noun` names: `1 device`, `3 devices`, `20,067 devices`, `2 switches`, `0 deliveries`.
 pub(crate) fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+    let (stem, end) = match noun.strip_suffix('y') {
+        _ if number == 1 => (noun, ""),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => (stem, "ies"),
+        _ if ["ch", "sh", "s", "x"].iter().any(|hiss| noun.ends_with(hiss)) => (noun, "es"),
+        _ => (noun, "s"),
+    };
+    format!("{} {stem}{end}", count(number))
+}
+
+/// So many of what `one` is called, and several of which `many`: `1 connection or reading`.
+pub(crate) fn counted(number: u64, [one, many]: [&str; 2]) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// So many of all of what `noun` names: `0 of 1 run`, `2 of 3 runs`.
+pub(crate) fn part_of(some: u64, all: u64, noun: &str) -> String {
+    format!("{} of {}", count(some), plural(all, noun))
 }
 
 /// How often: `once`, `3 times`.
@@ -158,10 +174,19 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), text);
         }
-        assert_eq!(
-            (plural(1, "device"), plural(20_067, "device")),
-            ("1 device".into(), "20,067 devices".into())
-        );
+        for (number, noun, text) in [
+            (1, "device", "1 device"),
+            (20_067, "device", "20,067 devices"),
+            (0, "switch", "0 switches"),
+            (1, "switch", "1 switch"),
+            (2, "delivery", "2 deliveries"),
+            (1, "delivery", "1 delivery"),
+            (3, "key", "3 keys"),
+            (4, "loss", "4 losses"),
+        ] {
+            assert_eq!(plural(number, noun), text);
+        }
+        assert_eq!((part_of(0, 1, "run"), part_of(1, 3, "run")), ("0 of 1 run".into(), "1 of 3 runs".into()));
         assert_eq!((times(1), times(2_000)), ("once".into(), "2,000 times".into()));
         for (per_second, text) in [
             (0.0, "0/s"),

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 pub(crate) mod figure;
+mod letter;
 mod quantile;
 mod rate;
 mod secret;
@@ -11,7 +12,8 @@ mod size;
 mod span;
 pub(crate) mod word;
 
-pub(crate) use figure::{plural, times};
+pub(crate) use figure::{part_of, plural, times};
+pub(crate) use letter::is_steering;
 pub use quantile::Quantile;
 pub(crate) use rate::Rate;
 pub use secret::Secret;

@@ -232,14 +232,17 @@ fn certificates_that_do_not_fit_are_told_before_the_service_starts() {
     let table: [(&[&str], &str); 5] = [
         (
             &["--tls-cert", "localhost.pem", "--tls-key", "other.key"],
-            "reference.tls.key holds a key that is not the certificate's",
+            "--tls-key other.key holds a key that is not the certificate's",
         ),
-        (&["--tls-cert", "none.pem"], "cannot read the file of reference.tls.cert"),
-        (&["--tls-cert", "localhost.pem"], "reference.tls.key holds no private key"),
-        (&["--tls", "--tls-client-ca", "localhost.key"], "reference.tls.client_ca holds no certificate"),
+        (&["--tls-cert", "none.pem"], "cannot read the file of --tls-cert none.pem"),
+        (&["--tls-cert", "localhost.pem"], "--tls-cert localhost.pem holds no private key"),
+        (
+            &["--tls", "--tls-client-ca", "localhost.key"],
+            "--tls-client-ca localhost.key holds no certificate",
+        ),
         (
             &["--tls", "--tls-client-ca", "ca.pem", "--tls-client-crl", "ca.pem"],
-            "reference.tls.client_crl holds no revocation list",
+            "--tls-client-crl ca.pem holds no revocation list",
         ),
     ];
     for (arguments, expected) in table {

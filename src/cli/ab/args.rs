@@ -11,7 +11,7 @@ use crate::cli::stored::RESULTS;
 use crate::compare::{LOOK_ALPHAS, LOOKS, Settings, Thresholds};
 use crate::record::Protocol;
 use crate::seed::Seed;
-use crate::units::Span;
+use crate::units::{Span, plural};
 
 /// Fewest pairs by which anything can be significant at 0.05.
 pub(super) const FEWEST_PAIRS: u32 = 6;
@@ -245,7 +245,8 @@ fn parse_looks(text: &str) -> Result<Looks, String> {
     })?;
     match looks.iter().find(|pairs| !(FEWEST_PAIRS..=MOST_PAIRS).contains(*pairs)) {
         Some(pairs) if *pairs < FEWEST_PAIRS => Err(format!(
-            "{pairs} pairs cannot show anything: with fewer than {FEWEST_PAIRS} nothing is significant at 0.05"
+            "{} cannot show anything: with fewer than {FEWEST_PAIRS} nothing is significant at 0.05",
+            plural((*pairs).into(), "pair")
         )),
         Some(pairs) => Err(format!("{pairs} is more than the {MOST_PAIRS} pairs there may be")),
         None => Ok(Looks(looks)),
@@ -269,7 +270,8 @@ impl JudgeArgs {
         let least = (2.0 / alpha).log2().ceil();
         if f64::from(most) < least {
             return Err(CliError::usage(format!(
-                "with {most} pairs nothing can be significant at {alpha}: ask for at least {least} with -n"
+                "with {} nothing can be significant at {alpha}: ask for at least {least} with -n",
+                plural(most.into(), "pair")
             )));
         }
         Ok(Settings { alpha, thresholds: self.thresholds(Thresholds::default()), seed })

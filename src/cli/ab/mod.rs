@@ -70,7 +70,7 @@ pub(super) fn print(
     judge: &JudgeArgs,
 ) -> Result<(), CliError> {
     let text = if judge.json {
-        serde_json::to_string_pretty(comparison).map_err(CliError::failed)?
+        screen::json(comparison)?
     } else {
         display::comparison(comparison, folder, screen::width(WIDTH), screen::style())
     };

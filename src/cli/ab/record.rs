@@ -13,6 +13,7 @@ use crate::compare::{
 use crate::page::comparison::{Origin, Trial};
 use crate::results::{Host, Report, replace_text};
 use crate::seed::Seed;
+use crate::units::part_of;
 
 /// The version of the file's form.
 pub(super) const SCHEMA: u32 = 1;
@@ -248,7 +249,8 @@ fn look(pairs: &[Pair], looks: &[u32], settings: &Settings) -> Result<Comparison
     let mut comparison = compare::paired(pairs, settings).map_err(refused)?;
     let wanted = looks.get(taken.len()).or(looks.last()).copied().unwrap_or_default();
     if comparison.design.pairs < wanted {
-        comparison.reasons.insert(0, format!("{} of {wanted} pairs were run", comparison.design.pairs));
+        let run = part_of(comparison.design.pairs.into(), wanted.into(), "pair");
+        comparison.reasons.insert(0, format!("{run} were run"));
         comparison.gates = false;
     }
     comparison.looks = taken;

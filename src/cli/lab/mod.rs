@@ -151,7 +151,7 @@ fn conclude(
     }
     let own = own.clone();
     if asked.json {
-        screen::print_line(&serde_json::to_string_pretty(judged).map_err(CliError::failed)?)?;
+        screen::print_line(&screen::json(judged)?)?;
     } else {
         screen::print(&judgement(judged, lab, &own, terminal()))?;
     }

@@ -15,8 +15,8 @@ use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
 use crate::record::{Cause, Encounters, Judgement, RunToken, Shard, Validity};
 use crate::results::{
-    self, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory, RunState, ShardFile,
-    Silence, SummaryRow, Totals, merge_events,
+    self, EventError, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory,
+    RunState, ShardFile, Silence, SummaryRow, Totals, merge_events,
 };
 use crate::run::Conclusion;
 use crate::units::plural;
@@ -51,7 +51,9 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
             // If this fails too, the manifest still says that the merge is under way.
             let _ = directory.write_manifest(&manifest);
             return Err(match error {
-                MergeError::Io(error) => unwritable(&error, &shown),
+                MergeError::Io(error) | MergeError::Event(EventError::Write(error)) => {
+                    unwritable(&error, &shown)
+                }
                 error => CliError::failed(error),
             });
         }

@@ -127,14 +127,14 @@ pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     if faults.is_empty() { Ok(sources) } else { Err(CliError::usage(faults.join("\n       "))) }
 }
 
-/// Refuses whole records that are not what their runs left.
+/// Refuses whole records, and events, that are not what their runs left.
 pub(super) fn sealed(sources: &[Source]) -> Result<(), CliError> {
-    let whole = sources.iter().filter(|source| source.end == RecordEnd::Whole);
-    let found = whole.filter_map(|source| {
-        let seals = &source.manifest.files;
-        verify_file(&source.path, seals, "shard.ndjson", true).err().map(|error| error.to_string())
+    let found = sources.iter().flat_map(|source| {
+        let record = (source.end == RecordEnd::Whole).then_some("shard.ndjson");
+        let files = record.into_iter().chain(["events.csv"]);
+        files.filter_map(|name| verify_file(&source.path, &source.manifest.files, name, true).err())
     });
-    let faults: Vec<_> = found.collect();
+    let faults: Vec<_> = found.map(|error| error.to_string()).collect();
     if faults.is_empty() { Ok(()) } else { Err(CliError::failed(faults.join("\n       "))) }
 }
 
@@ -148,14 +148,20 @@ pub(super) fn judge(sources: &[Source], args: &MergeArgs) -> Result<(), CliError
                 missing(sources).map(|sentence| format!("{sentence}; --allow-missing merges the others"));
             faults.extend(sentence);
         }
-        if !args.allow_incomplete {
-            let gaps = sources.iter().filter_map(|source| {
-                let (path, shard) = (source.path.display(), source.shard());
-                let hope = "--allow-incomplete merges it as far as it got";
-                Some(format!("{path} (shard {shard}) {}; {hope}", source.gap()?))
-            });
-            faults.extend(gaps);
-        }
+        let gaps = sources.iter().filter_map(|source| {
+            let (path, shard) = (source.path.display(), source.shard());
+            let gap = source.gap()?;
+            // What a complete run left is whole: nobody knows what else was done to it.
+            let hope = if source.manifest.state == RunState::Complete {
+                "restore it from a copy, or run the shard again"
+            } else if args.allow_incomplete {
+                return None;
+            } else {
+                "--allow-incomplete merges it as far as it got"
+            };
+            Some(format!("{path} (shard {shard}) {gap}; {hope}"))
+        });
+        faults.extend(gaps);
     }
     if faults.is_empty() { Ok(()) } else { Err(CliError::new(Exit::Invalid, &faults.join("\n       "))) }
 }

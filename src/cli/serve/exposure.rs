@@ -17,7 +17,7 @@ pub(super) fn warning(bind: IpAddr, setup: &Setup) -> Option<String> {
              --token '${NAME}' or --tokens FILE, or listen on 127.0.0.1"
         }
         AnonymousPolicy::Admit | AnonymousPolicy::Limit => {
-            "whoever shows no token may publish and read: set reference.admission.anonymous to refuse if that is not meant"
+            "whoever shows no token may publish and read: --set admission.anonymous=refuse if that is not meant"
         }
         AnonymousPolicy::Refuse => "",
     };

@@ -2,6 +2,7 @@
 
 mod exposure;
 mod folder;
+mod wording;
 
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +14,7 @@ use super::args::LogForm;
 use super::exit::Exit;
 use super::screen;
 use super::signal::Interrupts;
+use crate::language::{quote, veiled};
 use crate::reference::{self, Config, Issued, Server, TlsCredentials};
 use crate::run::{bundled, certificate};
 use crate::scenario::{Override, Overrides, load_setup};
@@ -180,7 +182,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
     };
     log(args.log);
     let interrupts = Interrupts::listen(|_| {}).map_err(CliError::failed)?;
-    let server = bundled::start(&config)?;
+    let server = bundled::start(&config).map_err(|error| wording::of_start(error, args))?;
     if let Some(warning) = exposure::warning(args.bind, &config.setup) {
         warn(&warning, args.log);
     }
@@ -235,11 +237,17 @@ fn keys(args: &ServeArgs) -> Result<Vec<Override>, CliError> {
 fn setup(args: &ServeArgs) -> Result<Setup, CliError> {
     let set = args.set.iter().map(|text| {
         let whole = if text.starts_with("reference.") { text.clone() } else { format!("reference.{text}") };
-        Override::parse(&whole).map_err(CliError::usage)
+        Override::parse(&whole).map_err(|_| {
+            CliError::usage(format!(
+                "--set {}: no setting; write KEY=VALUE, for example queue.overflow=drop-oldest",
+                quote(&veiled(text))
+            ))
+        })
     });
     let set = set.chain(keys(args)?.into_iter().map(Ok)).collect::<Result<_, _>>()?;
     let overrides = Overrides { set, ..Overrides::default() };
-    let mut setup = load_setup(args.config.as_deref(), &overrides).map_err(CliError::usage)?;
+    let mut setup =
+        load_setup(args.config.as_deref(), &overrides).map_err(|error| wording::of_settings(error, args))?;
     setup.faults |= args.faults;
     if let Some(count) = args.workers {
         setup.workers.count = count as usize;
@@ -265,7 +273,8 @@ fn credentials(args: &ServeArgs, tls: &Tls) -> Result<TlsCredentials, CliError> 
     names.dedup();
     let folder = args.tls.folder();
     let authority = if tls.is_throw_away() { Some(folder.authority()?) } else { None };
-    let secured = certificate::secured(tls, &names, authority)?;
+    let secured =
+        certificate::secured(tls, &names, authority).map_err(|error| wording::of_start(error, args))?;
     if let Some(authority) = &secured.authority {
         let text = |pem: &[u8]| String::from_utf8_lossy(pem).into_owned();
         let credentials = &secured.credentials;

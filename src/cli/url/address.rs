@@ -1,10 +1,10 @@
 //! What a URL says: the protocol, the target, a path or topic, and a login.
 
-use url::Url;
+use url::{Position, Url};
 
 use super::args::{listed, schemes};
 use crate::cli::CliError;
-use crate::language::{nearest, quote, without_login};
+use crate::language::{AddressForm, nearest, quote, without_login};
 use crate::protocol::{Facts, percent_decoded, protocols};
 
 /// Characters that a scenario's name has at the most.
@@ -43,7 +43,9 @@ impl Address {
                 form.example
             ))
         };
-        let mut url = Url::parse(text).map_err(invalid)?;
+        let variable = Variable::find(text, form);
+        let mut url =
+            Url::parse(variable.as_ref().map_or(text, |variable| &variable.text)).map_err(invalid)?;
         let login = take_login(&mut url);
         let tail = tail(text);
         let fragment = url.fragment().map(str::to_owned);
@@ -68,8 +70,14 @@ impl Address {
         if !form.has_path && url.path() == "/" {
             url.set_path("");
         }
-        let target = String::from(url.clone());
-        form.check(&target).map_err(|(message, help)| CliError::usage(format!("{message}; {help}")))?;
+        form.check(url.as_str()).map_err(|(message, help)| CliError::usage(format!("{message}; {help}")))?;
+        let written = |url: &Url| match &variable {
+            Some(Variable { written, .. }) => {
+                format!("{}://{written}{}", url.scheme(), &url[Position::BeforePath..])
+            }
+            None => url.as_str().to_owned(),
+        };
+        let target = written(&url);
         if place.as_ref().is_some_and(|(_, place)| place.contains('\u{fffd}')) {
             return Err(CliError::usage(format!(
                 "`{}` has escapes that are not UTF-8; write what they stand for",
@@ -77,9 +85,40 @@ impl Address {
             )));
         }
         let is_tls = form.is_tls(&url);
-        let name = name(facts, &url);
+        let authority = &url[Position::BeforeHost..Position::AfterPort];
+        let name = name(facts, variable.as_ref().map_or(authority, |variable| variable.written));
         url.set_query(None);
-        Ok(Self { facts, is_tls, target, place, login, name, shown: url.into() })
+        let shown = written(&url);
+        Ok(Self { facts, is_tls, target, place, login, name, shown })
+    }
+}
+
+/// A host or a port that environment variables stand for: a parser of URLs takes the one for a name, of which it changes the letters,
+/// and the other for no number.
+struct Variable<'t> {
+    /// Both as they are written.
+    written: &'t str,
+    /// The URL with a host and a port of its own in their place.
+    text: String,
+}
+
+impl<'t> Variable<'t> {
+    fn find(text: &'t str, form: &AddressForm) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let end = rest.len() - tail(text).len();
+        let start = rest[..end].rfind('@').map_or(0, |at| at + 1);
+        let written = &rest[start..end];
+        if !written.contains("${") {
+            return None;
+        }
+        let port = match written.split_once(':') {
+            Some((_, port)) if !port.contains("${") => format!(":{port}"),
+            // What stands for all of it may hold the port that this form needs.
+            None if form.port.is_some() => String::new(),
+            _ => ":1".to_owned(),
+        };
+        let text = format!("{scheme}://{}host.invalid{port}{}", &rest[..start], &rest[end..]);
+        Some(Self { written, text })
     }
 }
 
@@ -123,10 +162,8 @@ fn take_login(url: &mut Url) -> Option<(String, Option<String>)> {
 }
 
 /// Protocol, host and port, as a name of a scenario is written.
-fn name(facts: &Facts, url: &Url) -> String {
-    let port = url.port().map(|port| format!("-{port}")).unwrap_or_default();
-    let words =
-        format!("{}-{}{port}", facts.protocol, url.host_str().unwrap_or_default()).to_ascii_lowercase();
+fn name(facts: &Facts, authority: &str) -> String {
+    let words = format!("{}-{authority}", facts.protocol).to_ascii_lowercase();
     let mut name = String::new();
     for letter in words.chars() {
         let letter = if letter.is_ascii_alphanumeric() { letter } else { '-' };

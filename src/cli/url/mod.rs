@@ -23,7 +23,7 @@ use crate::units::plural;
 
 /// Runs what the line stands for, and reports.
 pub(super) fn url(args: &UrlArgs) -> Result<Exit, CliError> {
-    run::is_live(&args.conduct)?;
+    let views = run::views(&args.conduct)?;
     let request = Request::read(args)?;
     args.conduct.outputs.prepare(Subject::Run)?;
     if let Some(file) = &args.save {
@@ -38,22 +38,22 @@ pub(super) fn url(args: &UrlArgs) -> Result<Exit, CliError> {
         },
     };
     let text = request.text(&load);
-    let plan = request::plan(&text)?;
+    let plan = request::plan(&text, args)?;
     save(args, &text)?;
-    run::drive(&args.conduct, Run::prepare(plan, &[], run::settings(&args.conduct))?)
+    run::drive(&args.conduct, Run::prepare(plan, &[], run::settings(&args.conduct))?, views)
 }
 
 /// The load where none is stated: half of what the service does at the most. `None`: the user has interrupted it.
 fn chosen(request: &Request<'_>, args: &UrlArgs) -> Result<Option<Load>, CliError> {
     // What is wrong with the line is said before anything is sent.
-    request::scenario(&request.text(&request.any_load()))?;
+    request::scenario(&request.text(&request.any_load()), args)?;
     note(&format!(
         "no --rate: to choose one, {} in a closed loop for {}; nothing of that is in the results",
         plural(args.devices.into(), "device"),
         probe::LENGTH
     ));
     let settings = Settings { label: String::new(), ..run::settings(&args.conduct) };
-    let Some(found) = probe::probe(request::scenario(&request.probe())?, settings)? else {
+    let Some(found) = probe::probe(request::scenario(&request.probe(), args)?, settings)? else {
         note("interrupted before there was a rate: nothing was measured");
         return Ok(None);
     };

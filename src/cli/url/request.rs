@@ -207,31 +207,31 @@ impl<'a> Request<'a> {
 ///
 /// # Errors
 /// With everything that is wrong.
-pub(super) fn scenario(text: &str) -> Result<Scenario, CliError> {
-    Scenario::parse("the line", text, &Overrides::default()).map_err(refused)
+pub(super) fn scenario(text: &str, args: &UrlArgs) -> Result<Scenario, CliError> {
+    Scenario::parse("the line", text, &Overrides::default()).map_err(|error| refused(error, args))
 }
 
 /// The plan of a line's scenario, whose budgets can have data.
 ///
 /// # Errors
 /// With everything that is wrong.
-pub(super) fn plan(text: &str) -> Result<Plan, CliError> {
-    let plan = Plan::new(scenario(text)?);
-    plan.budgets_have_data().map_err(refused)?;
+pub(super) fn plan(text: &str, args: &UrlArgs) -> Result<Plan, CliError> {
+    let plan = Plan::new(scenario(text, args)?);
+    plan.budgets_have_data().map_err(|error| refused(error, args))?;
     Ok(plan)
 }
 
-fn refused(error: ScenarioError) -> CliError {
+fn refused(error: ScenarioError, args: &UrlArgs) -> CliError {
     match error {
-        ScenarioError::Faulty(found) => CliError::usage(of_line(found)),
+        ScenarioError::Faulty(found) => CliError::usage(of_line(found, args)),
         other @ ScenarioError::Unreadable { .. } => CliError::usage(other),
     }
 }
 
 /// Problems of a scenario nobody has seen, at the options that they come from.
-fn of_line(mut found: Diagnostics) -> Diagnostics {
+fn of_line(mut found: Diagnostics, args: &UrlArgs) -> Diagnostics {
     for problem in &mut found.problems {
-        if let Some(option) = option(&problem.key) {
+        if let Some(option) = option(&problem.key, args) {
             problem.location = Location::Given(option);
             problem.key.clear();
         }
@@ -240,9 +240,15 @@ fn of_line(mut found: Diagnostics) -> Diagnostics {
 }
 
 /// The option that gave the value at `key`, as it is typed.
-fn option(key: &str) -> Option<String> {
+fn option(key: &str, args: &UrlArgs) -> Option<String> {
     if key.starts_with("budget") {
-        return Some("--budget".to_owned());
+        let metric = key.rsplit('.').next().unwrap_or_default();
+        let typed = args.budgets.iter().filter(|text| {
+            let (own, _) = parted(text).unwrap_or_default();
+            own == metric
+        });
+        let typed: Vec<_> = typed.map(|text| format!("'{}'", quote(text))).collect();
+        return Some(format!("--budget {}", typed.join(", ")).trim_end().to_owned());
     }
     if let Some((_, header)) = key.split_once(".headers.") {
         return Some(format!("--header {}", header.trim_end_matches(".value")));
@@ -346,18 +352,23 @@ fn is_json(text: &str) -> bool {
 fn budgets(stated: &[String]) -> Result<Vec<(String, Vec<String>)>, CliError> {
     let mut budgets: Vec<(String, Vec<String>)> = Vec::new();
     for text in stated {
-        let Some(at) = text.find(['<', '>']).filter(|at| !text[..*at].trim().is_empty()) else {
+        let Some((key, condition)) = parted(text) else {
             let message =
                 format!("--budget `{}` is not a condition; write for example 'p99<250ms'", quote(text));
             return Err(CliError::usage(message));
         };
-        let (key, condition) = (text[..at].trim().replace(['.', ' '], "_"), text[at..].replace(' ', ""));
         match budgets.iter_mut().find(|(other, _)| *other == key) {
             Some((_, conditions)) => conditions.push(condition),
             None => budgets.push((key, vec![condition])),
         }
     }
     Ok(budgets)
+}
+
+/// The key of the figure and what is asked of it, of a condition such as `p99 < 250ms`.
+fn parted(text: &str) -> Option<(String, String)> {
+    let at = text.find(['<', '>']).filter(|at| !text[..*at].trim().is_empty())?;
+    Some((text[..at].trim().replace(['.', ' '], "_"), text[at..].replace(' ', "")))
 }
 
 /// The rate of one of `devices` that reach `rate` together.

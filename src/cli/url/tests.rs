@@ -29,13 +29,13 @@ fn text(line: &[&str]) -> Result<String, String> {
     let rate = args.rate.map(|rate| Load::Open { rate, why: None });
     let load = if args.closed { Load::Closed } else { rate.unwrap_or_else(|| request.any_load()) };
     let text = request.text(&load);
-    scenario(&text).map_err(|error| error.message)?;
-    scenario(&request.probe()).map_err(|error| format!("the probe: {}", error.message))?;
+    scenario(&text, &args).map_err(|error| error.message)?;
+    scenario(&request.probe(), &args).map_err(|error| format!("the probe: {}", error.message))?;
     Ok(text)
 }
 
 fn checked(line: &[&str]) -> Scenario {
-    scenario(&text(line).unwrap()).unwrap_or_else(|error| panic!("{}", error.message))
+    scenario(&text(line).unwrap(), &args(line)).unwrap_or_else(|error| panic!("{}", error.message))
 }
 
 #[test]
@@ -92,6 +92,34 @@ fn a_line_is_a_scenario_that_is_pleasant_to_read() {
     p99 = "<250ms"
     error_rate = "<0.1%"
     "##);
+}
+
+#[test]
+fn what_variables_stand_for_in_host_and_port_stays_as_it_is_written() {
+    for (url, parts) in [
+        ("http://${HOST}/a?b=1", &["http = \"http://${HOST}/a?b=1\"", "name = \"http-host\""][..]),
+        (
+            "http://Api.${Zone}:8080",
+            &["http = \"http://Api.${Zone}:8080/\"", "name = \"http-api-zone-8080\""],
+        ),
+        (
+            "http://h:${Port}/x",
+            &["http = \"http://h:${Port}/x\"", "about = \"http://h:${Port}/x in one line\""],
+        ),
+        (
+            "http://Ann:${Pw}@${Host}/",
+            &["http = \"http://${Host}/\"", "username = \"Ann\"", "password = \"${Pw}\""],
+        ),
+        ("http://${Host}/d/${Id}", &["http = \"http://${Host}/\"", "path = \"/d/${Id}\""]),
+        ("mqtt://${Broker}/plant", &["mqtt = \"mqtt://${Broker}\"", "topic = \"plant\""]),
+        ("tcp://${Peer}", &["tcp = \"tcp://${Peer}\""]),
+        ("tcp://${Peer}:${Port}", &["tcp = \"tcp://${Peer}:${Port}\""]),
+    ] {
+        let args = args(&[url]);
+        let request = Request::read(&args).unwrap_or_else(|error| panic!("{url}: {}", error.message));
+        let text = request.text(&request.any_load());
+        assert!(parts.iter().all(|part| text.contains(part)), "{url}: {text}");
+    }
 }
 
 #[test]
@@ -213,8 +241,13 @@ fn what_a_line_cannot_mean_is_said_of_the_line() {
             &["http://h/", "--budget", "p99"],
             "--budget `p99` is not a condition; write for example 'p99<250ms'",
         ),
-        (&["http://h/", "--budget", "p99<soon"], "--budget: `soon` is not a valid span of time;"),
-        (&["http://h/", "--budget", "p98x<1ms"], "--budget: "),
+        (&["http://h/", "--budget", "p99<soon"], "--budget 'p99<soon': `soon` is not a valid span of time;"),
+        (&["http://h/", "--budget", "p98x<1ms"], "--budget 'p98x<1ms': "),
+        (&["http://h/", "--budget", "p99<1s", "--budget", "p99.9 < soon"], "--budget 'p99.9 < soon': `soon`"),
+        (
+            &["http://h/", "--budget", "p99<1s", "--budget", "p99<soon"],
+            "--budget 'p99<1s', 'p99<soon': `soon`",
+        ),
         (&["http://h/", "-H", "Authorization: ${SQUALL_NOT_SET}"], "`SQUALL_NOT_SET` is not set;"),
     ] {
         let error = text(line).expect_err(&format!("{line:?}"));

@@ -12,7 +12,9 @@ use super::args::WatchArgs;
 use super::order::Orders;
 use crate::cli::CliError;
 use crate::clock::Tick;
-use crate::results::{Follower, Manifest, Outage, Reach, RunState, load_manifest, read_outages};
+use crate::results::{
+    Follower, Manifest, Outage, Reach, RunState, is_abandoned, load_manifest, read_outages, verify,
+};
 use crate::run::control::protocol::Request as Asked;
 use crate::tui::{self, Controls, Mode, Model, Palette, Request, Rights};
 
@@ -40,6 +42,8 @@ struct Replay {
 pub(super) struct Session {
     follower: Follower,
     run: Manifest,
+    /// It says that the run goes on, and nobody writes it any more.
+    is_killed: bool,
     /// What `run.json` was like when it was read.
     stamp: Option<(u64, SystemTime)>,
     /// Of the whole run, as far as it is written, and as far as it is known at the instant that is shown.
@@ -61,11 +65,14 @@ impl Session {
     /// Opens the run in `directory`.
     ///
     /// # Errors
-    /// If it is none, or is to be replayed while it goes on.
+    /// If it is none, is to be replayed while it goes on, or has ended and its files are not those that it left.
     pub(super) fn open(directory: &Path, orders: Option<Orders>, args: &WatchArgs) -> Result<Self, CliError> {
+        let is_abandoned = is_abandoned(directory);
         let stamp = stamp(directory);
         let run = load_manifest(directory).map_err(CliError::failed)?;
-        let goes_on = run.state == RunState::Running && orders.is_some();
+        verify(directory, &run.files).map_err(CliError::failed)?;
+        let is_killed = is_abandoned && run.state == RunState::Running;
+        let goes_on = run.state == RunState::Running && !is_killed && orders.is_some();
         let wants_replay = args.at.is_some() || args.speed.is_some();
         if goes_on && wants_replay {
             return Err(CliError::usage("the run is under way; --at and --speed replay one that has ended"));
@@ -77,12 +84,13 @@ impl Session {
             (None, None) => f64::INFINITY,
         };
         let replay = Replay { at_s, speed: args.speed.unwrap_or(1.0), runs: args.speed.is_some() };
-        let replays = wants_replay || run.state != RunState::Running;
+        let replays = wants_replay || is_killed || run.state != RunState::Running;
         let mut session = Self {
             outages: read_outages(directory).unwrap_or_default(),
             known: Vec::new(),
             follower,
             run,
+            is_killed,
             stamp,
             replay: replays.then_some(replay),
             controls: Controls::new(Rights { owns: false, orders: false, replays }),
@@ -122,7 +130,7 @@ impl Session {
 
     /// Whether the run has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.run.state != RunState::Running
+        self.is_killed || self.run.state != RunState::Running
     }
 
     /// Who takes orders for a run that has faults to be switched.
@@ -192,22 +200,30 @@ impl Session {
         self.replay.is_some() && self.reach == Reach::End
     }
 
-    /// Reads the manifest once it has changed.
+    /// Reads the manifest once it has changed, and looks whether the run is still on.
     fn reload(&mut self) {
+        // In this order: who ends a run in good order writes the manifest before letting go.
+        let is_abandoned = is_abandoned(self.follower.directory());
         let found = stamp(self.follower.directory());
-        if found == self.stamp {
-            return;
+        if found != self.stamp {
+            // It is replaced in one step; whoever cannot read it now may a moment later.
+            let Ok(run) = load_manifest(self.follower.directory()) else { return };
+            (self.run, self.stamp) = (run, found);
+            self.changed = true;
         }
-        // It is replaced in one step; whoever cannot read it now may a moment later.
-        let Ok(run) = load_manifest(self.follower.directory()) else { return };
-        (self.run, self.stamp) = (run, found);
-        self.changed = true;
+        self.is_killed = is_abandoned && self.run.state == RunState::Running;
         if self.has_ended() {
+            self.changed = true;
             self.outages = read_outages(self.follower.directory()).unwrap_or_default();
             self.replay = Some(Replay { at_s: f64::INFINITY, speed: 1.0, runs: false });
             if !self.is_own() {
                 self.orders = None;
-                self.tell("the run has ended; squall report prints what became of it".to_owned());
+                let told = if self.is_killed {
+                    "the run ended without its end: it was killed; squall report prints what its files hold"
+                } else {
+                    "the run has ended; squall report prints what became of it"
+                };
+                self.tell(told.to_owned());
             }
             self.allow();
         }
@@ -320,6 +336,7 @@ impl Session {
             outages: &self.known,
             switches: self.orders.as_ref().map_or(&[], |orders| &orders.switches),
             mode,
+            is_killed: self.is_killed,
             message: self.message.as_ref().map(|(message, _)| message.as_str()),
         }
     }

@@ -1,7 +1,6 @@
 //! The live screen of a run that this process drives: a process of its own, which reads the run's files.
 
 use std::io::{self, BufRead, BufReader, IsTerminal};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,6 +12,7 @@ use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
 
 use super::terminal::restore;
+pub(in crate::cli) use super::web::Door;
 use crate::cli::CliError;
 use crate::cli::screen::note;
 use crate::run::Observer;
@@ -153,18 +153,18 @@ pub(in crate::cli) struct PageServer {
 }
 
 impl PageServer {
-    /// Starts it for the run in `directory`, which this process drives; what it says goes to `notes`.
+    /// Starts it for the run in `directory`, which this process drives, behind `door`; what it says goes to `notes`.
     ///
     /// # Errors
     /// If this program cannot be started once more.
     pub(in crate::cli) fn start(
         directory: &Path,
-        address: SocketAddr,
+        door: Door,
         notes: Arc<dyn Observer>,
     ) -> Result<Self, CliError> {
         let mut command = watcher(directory)?;
-        command.arg("--live-on").arg(address.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.arg("--live-on").arg(door.address().map_err(CliError::failed)?.to_string());
+        command.stdin(door.handed_down()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(CliError::failed)?;
         let said = child.stderr.take();
         let body = move || {

@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -70,6 +72,44 @@ struct State {
     closed: bool,
 }
 
+/// An address that is listened at: whoever connects is heard once a page is served there.
+#[derive(Debug)]
+pub(in crate::cli) struct Door(TcpListener);
+
+impl Door {
+    /// Listens at `address`.
+    ///
+    /// # Errors
+    /// If that cannot be: another may do so already.
+    pub(in crate::cli) fn open(address: SocketAddr) -> Result<Self, CliError> {
+        let failed = |error: io::Error| {
+            let remedy = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    ": it is in use; name another port, or 0 for a free one".to_owned()
+                }
+                _ => format!(": {error}; name an address of this machine"),
+            };
+            CliError::failed(format!("--live-on {address}: the page cannot be served there{remedy}"))
+        };
+        TcpListener::bind(address).map(Self).map_err(failed)
+    }
+
+    /// The address.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// It as the standard input of a process that is to serve the page.
+    pub(super) fn handed_down(self) -> Stdio {
+        Stdio::from(OwnedFd::from(self.0))
+    }
+
+    /// The one that this process got so.
+    fn inherited() -> io::Result<Self> {
+        io::stdin().as_fd().try_clone_to_owned().map(|door| Self(TcpListener::from(door)))
+    }
+}
+
 /// Serves the page of `session` at `address` until the process is told to end or, of a run `of` this machine that drives it, until that
 /// has ended.
 ///
@@ -77,9 +117,8 @@ struct State {
 /// If the address cannot be listened at, or a file of the run not be read.
 pub(super) fn serve(session: &mut Session, address: SocketAddr, is_own: bool) -> Result<(), CliError> {
     let told = super::interrupted()?;
-    let listener = TcpListener::bind(address)
-        .map_err(|error| CliError::failed(format!("cannot serve the page at {address}: {error}")))?;
-    let bound = listener.local_addr().map_err(CliError::failed)?;
+    let door = if is_own { Door::inherited().map_err(CliError::failed)? } else { Door::open(address)? };
+    let bound = door.address().map_err(CliError::failed)?;
     let switchboard = session.switching().cloned().map(Switchboard::new);
     let _ = writeln!(io::stderr(), "the run as a page: http://{bound}/");
     if let Some(board) = &switchboard {
@@ -93,10 +132,10 @@ pub(super) fn serve(session: &mut Session, address: SocketAddr, is_own: bool) ->
         page: Mutex::default(),
         clients: AtomicUsize::new(0),
     });
-    let door = Arc::clone(&site);
+    let served = Arc::clone(&site);
     thread::Builder::new()
         .name("squall-page".into())
-        .spawn(move || admit(&listener, &door))
+        .spawn(move || admit(&door.0, &served))
         .map_err(CliError::failed)?;
     let clock = Monotonic::start();
     let mut left = LAST_LOOKS;

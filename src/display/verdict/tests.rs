@@ -363,13 +363,13 @@ p50         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁�
 p99         ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁█████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  1.24 ms to 5.00 s
 failed/s                       █████                 up to 20/s
 
-response time    planned  failed     p50      p99      max  service p99
+response time         ok  failed     p50      p99      max  service p99
 steady · 30.0 s · offered 41 533/s · ok 41 530/s
   meters http  1 234 000       –  412 µs  1.24 ms  8.21 ms      1.20 ms
-  pumps mqtt      12 000     100  824 µs  2.49 ms     >5 s      2.40 ms
+  pumps mqtt      11 900     100  824 µs  2.49 ms     >5 s      2.40 ms
     timeout: 60 · reset errors: 40 · late answers: 3 · within budget 99.15 %
 measured · 30.0 s · offered 400/s · ok 397/s · 2 further rows: -v
-  all fleets      12 000     100  824 µs  2.49 ms     >5 s      2.40 ms
+  all fleets      11 900     100  824 µs  2.49 ms     >5 s      2.40 ms
     timeout: 60 · reset errors: 40 · late answers: 3
 > at least: a failed reading counts as its time-out or more
 stages p50 network 210 µs · queue 80.0 µs · cache 1.40 µs · inference 101 µs
@@ -417,18 +417,18 @@ fn a_narrow_plain_stream_gets_ascii_and_fewer_columns() {
     insta::assert_snapshot!(text, @r#"
 quickstart, 2026-11-20T21-41-15Z-main
 
-response time    planned  failed     p50       p99      max  service p99
+response time         ok  failed     p50       p99      max  service p99
 connections, connect
   meters http        300       -  412 us       n/a  8.21 ms            -
 warm-up, 5.00 s, offered 800/s, ok 800/s
   meters http      4,000       -  412 us  ~1.24 ms  8.21 ms     ~1.20 ms
 steady, 30.0 s, offered 41,533/s, ok 41,530/s
   meters http  1,234,000       -  412 us   1.24 ms  8.21 ms      1.20 ms
-  pumps mqtt      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
+  pumps mqtt      11,900     100  824 us   2.49 ms     >5 s      2.40 ms
     timeout: 60, reset errors: 40, late answers: 3, within budget 99.15
     %
 measured, 30.0 s, offered 400/s, ok 397/s
-  all fleets      12,000     100  824 us   2.49 ms     >5 s      2.40 ms
+  all fleets      11,900     100  824 us   2.49 ms     >5 s      2.40 ms
     timeout: 60, reset errors: 40, late answers: 3
 ~ fewer than 100 samples lie beyond this percentile
 n/a: fewer than 10 samples lie beyond this percentile
@@ -445,6 +445,33 @@ budget     met pumps: p99 < 250 ms, measured 2.49 ms
 service      11,900 of 12,000 readings answered ok; 0.84 % failed
 measurement  valid: the generator kept to its plan
 "#);
+}
+
+#[test]
+fn what_was_answered_what_failed_and_the_tail_stay_however_narrow_the_screen() {
+    let columns = |width| {
+        let text = shown(&report(), width, true, Style::PLAIN);
+        let header = text.lines().find(|line| line.starts_with("response time")).map(str::to_owned);
+        header
+            .unwrap()
+            .split("  ")
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .collect()
+    };
+    for (width, gone) in [
+        (120, &[][..]),
+        (90, &["p99.9"]),
+        (80, &["p99.9", "planned"]),
+        (70, &["p99.9", "planned", "max"]),
+        (60, &["p99.9", "planned", "max", "service p99"]),
+        (44, &["p99.9", "planned", "max", "service p99", "p50"]),
+    ] {
+        let all = ["response time", "planned", "ok", "failed", "p50", "p99", "p99.9", "max", "service p99"];
+        let left: Vec<_> = all.into_iter().filter(|name| !gone.contains(name)).collect();
+        let found: Vec<String> = columns(width);
+        assert_eq!(found, left, "{width}");
+    }
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn what_was_not_recorded_is_judged_as_the_table_says() {
             "unaccounted",
             Figures { unaccounted: 20_067, ..sound() },
             Invalid,
-            "20,067 readings have no outcome",
+            "20,067 readings without an outcome",
         ),
         ("nothing", Figures { planned: 0, expected: None, ..sound() }, Invalid, "nothing to judge"),
     ]);

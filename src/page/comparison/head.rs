@@ -9,6 +9,7 @@ use crate::page::STYLE;
 use crate::page::escape::{Escaped, clip};
 use crate::page::head::{Banner, alert, chip, started, tile};
 use crate::page::table::class_of;
+use crate::units::part_of;
 
 /// The title of the page: tabs and previews show it.
 pub(super) fn title(comparison: &Comparison) -> String {
@@ -67,7 +68,8 @@ fn chips(comparison: &Comparison, runs: &Runs, repeated: usize) -> String {
     }
     let all = comparison.base.runs.len() + comparison.candidate.runs.len();
     if comparison.suspect_runs > 0 {
-        chip(&mut out, Tone::Warning, &format!("{} of {all} runs suspect", comparison.suspect_runs), "made");
+        let suspect = part_of(comparison.suspect_runs.into(), all as u64, "run");
+        chip(&mut out, Tone::Warning, &format!("{suspect} suspect"), "made");
     }
     if repeated > 0 {
         let pairs = if repeated == 1 { "pair was" } else { "pairs were" };

@@ -15,7 +15,7 @@ use super::escape::clip;
 use super::{Part, SCRIPT, STYLE, Sheet, figure, two};
 use crate::compare::Comparison;
 use crate::results::LoadError;
-use crate::units::plural;
+use crate::units::{part_of, plural};
 use run::Runs;
 
 pub(crate) use origin::{Origin, Trial};
@@ -100,8 +100,10 @@ fn curves(comparison: &Comparison, runs: &Runs) -> String {
     let caption = if runs.builds.iter().any(drawn) {
         let [base, candidate] = runs.builds.each_ref().map(|build| (build.lines.len(), build.runs));
         format!(
-            "Drawn singly: {} of {} runs of the base, {} of {} of the candidate",
-            base.0, base.1, candidate.0, candidate.1
+            "Drawn singly: {} of the base, {} of {} of the candidate",
+            part_of(base.0 as u64, base.1 as u64, "run"),
+            candidate.0,
+            candidate.1
         )
     } else {
         String::new()

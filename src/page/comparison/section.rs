@@ -15,7 +15,7 @@ use crate::page::section::{MOST_ROWS, address, facts, machine, scenario};
 use crate::page::table::{Align, Cell as Shown, Table};
 use crate::page::{STYLE, card, soft};
 use crate::record::Judgement;
-use crate::units::plural;
+use crate::units::{part_of, plural};
 
 /// Figures in the table.
 const MOST_FIGURES: usize = 250;
@@ -73,6 +73,7 @@ pub(super) fn budget_word(runs: &Runs) -> Option<(Tone, String)> {
     let failed =
         |side: usize| runs.demands.iter().filter(|demand| demand.met[side] < demand.judged[side]).count();
     let all = runs.demands.len();
+    let budgets = |failed: usize| part_of(failed as u64, all as u64, "budget");
     match (all, failed(0), failed(1)) {
         (0, ..) => None,
         (_, 0, 0)
@@ -84,14 +85,12 @@ pub(super) fn budget_word(runs: &Runs) -> Option<(Tone, String)> {
             Some((Tone::Good, "budgets met where they were judged".to_owned()))
         }
         (_, 0, 0) => Some((Tone::Good, "budgets met in every run".to_owned())),
-        (_, base, 0) => {
-            Some((Tone::Good, format!("{base} of {all} budgets failed in runs of the base alone")))
-        }
+        (_, base, 0) => Some((Tone::Good, format!("{} failed in runs of the base alone", budgets(base)))),
         (_, 0, candidate) => {
-            Some((Tone::Bad, format!("{candidate} of {all} budgets failed in runs of the candidate alone")))
+            Some((Tone::Bad, format!("{} failed in runs of the candidate alone", budgets(candidate))))
         }
         (_, base, candidate) => {
-            Some((Tone::Bad, format!("{} of {all} budgets failed in some run", base.max(candidate))))
+            Some((Tone::Bad, format!("{} failed in some run", budgets(base.max(candidate)))))
         }
     }
 }
@@ -110,7 +109,7 @@ pub(super) fn budgets(comparison: &Comparison, runs: &Runs) -> String {
             let tone = if met < judged { Tone::Bad } else { Tone::Good };
             let words = match judged {
                 0 => "not judged".to_owned(),
-                _ => format!("met in {met} of {judged} runs"),
+                _ => format!("met in {}", part_of(met as u64, judged as u64, "run")),
             };
             Shown::text(&words).toned(if judged == 0 { Tone::Warning } else { tone })
         });
@@ -163,10 +162,13 @@ fn method(comparison: &Comparison) -> Vec<(&'static str, String)> {
         Pairing::Single => "none: one run of each build shows not by how much runs differ by chance",
     };
     let looks = comparison.looks.iter();
-    let looks = looks.map(|look| format!("{} pairs at {}: {}", look.pairs, look.alpha, look.verdict.name()));
+    let looks = looks.map(|look| {
+        format!("{} at {}: {}", plural(look.pairs.into(), "pair"), look.alpha, look.verdict.name())
+    });
     let fresh = comparison.confirmation.as_deref();
     let fresh = fresh.map(|fresh| {
-        format!("{} fresh pairs at {}: {}", fresh.design.pairs, fresh.design.alpha, fresh.verdict.name())
+        let pairs = plural(fresh.design.pairs.into(), "fresh pair");
+        format!("{pairs} at {}: {}", fresh.design.alpha, fresh.verdict.name())
     });
     let order = comparison.order_effect.map(|effect| {
         let error = comparison.order_error().map(|error| format!(" ± {:.1} %", libm::expm1(error) * 100.0));

@@ -154,6 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Http<S> {
     fn survives_timeout(&self) -> bool {
         false
     }
+
+    fn half_answered(&self) -> Option<&'static str> {
+        self.reader.half_read(self.inbox.unread())
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {

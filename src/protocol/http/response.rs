@@ -48,6 +48,8 @@ pub(super) struct Reader {
     to_head: bool,
     status: u16,
     persistent: bool,
+    /// An interim response has come before it.
+    interim: bool,
     coding: Coding,
     length: u64,
     /// Boxed: few responses have it.
@@ -74,6 +76,7 @@ impl Reader {
             to_head,
             status: 0,
             persistent: true,
+            interim: false,
             coding: Coding::Identity,
             length: 0,
             retry_after: None,
@@ -84,6 +87,25 @@ impl Reader {
     /// Whether nothing of a response has been read yet; `unread` is what waits in the inbox.
     pub(super) fn is_idle(&self, unread: &[u8]) -> bool {
         matches!(self.state, State::Head { .. }) && unread.is_empty()
+    }
+
+    /// What has been read of a response that is not complete; `unread` is what waits in the inbox.
+    pub(super) fn half_read(&self, unread: &[u8]) -> Option<&'static str> {
+        match self.state {
+            State::Done => None,
+            State::Head { .. } if !unread.is_empty() => {
+                Some("the response's header section had begun and did not end")
+            }
+            State::Head { .. } if self.interim => Some("only interim responses (1xx) had come"),
+            State::Head { .. } => None,
+            State::Trailers { .. } => Some("the response's trailer section had begun and did not end"),
+            State::UntilEnd => {
+                Some("the response's body lasts until the connection is closed, which it was not")
+            }
+            State::Length { .. } | State::ChunkSize | State::ChunkData { .. } | State::ChunkEnd => {
+                Some("the response's body had begun and did not end")
+            }
+        }
     }
 
     /// Reads on; true once the response is complete and [`Self::reply`] may be asked for.
@@ -141,6 +163,7 @@ impl Reader {
         self.kept.clear();
         self.kept.shrink_to(IDLE_KEPT);
         self.length = 0;
+        self.interim = false;
         self.state = START;
     }
 
@@ -161,6 +184,8 @@ impl Reader {
             if let State::Length { left } = start.body {
                 self.grow(left);
             }
+        } else {
+            self.interim = true;
         }
         Ok(true)
     }

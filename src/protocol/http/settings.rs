@@ -4,7 +4,7 @@ use super::super::exchange::{Exchange, Pattern, Rendering, Stated, pattern, temp
 use super::super::{Identity, OwnSettings, Settings, StatusSet};
 use super::syntax::is_token;
 use crate::fleet::{Format, Scope};
-use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section, Text, quote};
+use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section, Text, is_secret_field, quote};
 
 /// Header fields that the request's own making decides.
 const RESERVED: [&str; 5] = ["content-length", "transfer-encoding", "connection", "upgrade", "expect"];
@@ -193,6 +193,9 @@ pub(in crate::protocol) fn headers(fields: &Fields, report: &mut Reporter<'_>) -
             continue;
         }
         let FieldValue::Text(text) = found else { continue };
+        if is_secret_field(name) {
+            report.context().conceal(text.written());
+        }
         match header(text) {
             Ok(pattern) => headers.push((name.to_owned(), pattern)),
             Err((message, help)) => report.add(origin, &key, message, help),

@@ -123,6 +123,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Tcp<S> {
     fn survives_timeout(&self) -> bool {
         !self.pipeline.is_in_order()
     }
+
+    fn half_answered(&self) -> Option<&'static str> {
+        (!self.inbox.unread().is_empty()).then_some("a message had begun and did not end")
+    }
 }
 
 /// A whole message, by what it answers; `None`: nothing of ours.

@@ -15,7 +15,7 @@ use super::fault::ActiveFault;
 use super::pipeline::Operation;
 use crate::clock::Tick;
 use crate::service::{AlertClass, FaultKind, Health as Limits};
-use crate::units::figure::count;
+use crate::units::figure::{count, plural};
 
 /// How well the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -269,7 +269,11 @@ impl Health {
                 format!("no worker runs; there should be {}", signs.workers_wanted),
             );
         } else if signs.workers < signs.workers_wanted {
-            let reason = format!("{} workers run; there should be {}", signs.workers, signs.workers_wanted);
+            let reason = format!(
+                "{} running; there should be {}",
+                plural(signs.workers as u64, "worker"),
+                signs.workers_wanted
+            );
             self.add(Rule::Workers, Status::Degraded, reason);
         }
         let full_ns = signs.full_since.map_or(0, |since| signs.now.since(since));
@@ -278,8 +282,8 @@ impl Health {
                 format!("the queue has been full for {:.1} s; the limit is 1 s", full_ns as f64 / 1e9);
             self.add(Rule::Queue, Status::Unhealthy, reason);
         } else if signs.queue_depth as f64 > limits.queue * signs.queue_capacity as f64 {
-            let (depth, limit) = (count(signs.queue_depth as u64), percent(limits.queue));
-            let reason = format!("{depth} readings wait; the limit is {limit} of the queue");
+            let (depth, limit) = (signs.queue_depth as u64, percent(limits.queue));
+            let reason = format!("{} waiting; the limit is {limit} of the queue", plural(depth, "reading"));
             self.add(Rule::Queue, Status::Degraded, reason);
         }
     }

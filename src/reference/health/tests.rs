@@ -40,7 +40,12 @@ fn health_is_judged_as_the_table_says() {
         ("over half", HealthInputs { queue_depth: 51, ..well() }, Degraded, "51 readings wait"),
         ("full a moment", full(ago(999)), Degraded, "100 readings"),
         ("full", full(ago(1_000)), Unhealthy, "full for 1.0 s"),
-        ("a worker down", HealthInputs { workers: 1, ..well() }, Degraded, "1 workers run"),
+        (
+            "a worker down",
+            HealthInputs { workers: 1, ..well() },
+            Degraded,
+            "1 worker running; there should be 2",
+        ),
         ("all down", HealthInputs { workers: 0, ..well() }, Unhealthy, "no worker runs"),
         ("Redis away", HealthInputs { away: vec!["Redis is away".into()], ..well() }, Degraded, "Redis is"),
         ("inline", HealthInputs { workers: 0, workers_wanted: 0, ..well() }, Healthy, ""),
@@ -79,7 +84,7 @@ fn limits_are_those_that_were_set() {
         ..well()
     };
     let health = Health::judge(&signs, &limits, 100);
-    assert_eq!(health.reasons, ["11 readings wait; the limit is 10 % of the queue"]);
+    assert_eq!(health.reasons, ["11 readings waiting; the limit is 10 % of the queue"]);
 }
 
 /// A service that is asked every second, and what befalls it: each state lasts from the event until it has been past for ten

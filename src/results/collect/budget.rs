@@ -12,8 +12,8 @@ use crate::results::files::manifest::BudgetResult;
 use crate::results::files::outage::{Outage, Recovery as State};
 use crate::results::files::table::ALL;
 use crate::results::record::cell::{Cell, Key, Series};
-use crate::units::Quantile;
 use crate::units::figure::count;
+use crate::units::{Quantile, plural};
 
 /// Every condition of `budgets` and what `totals` say of it, in their order. Of the one that ended the run early the verdict of
 /// that instant stands, `early`: what came in afterwards cannot undo it.
@@ -25,9 +25,10 @@ pub(crate) fn judge(totals: &Totals, budgets: &[Budget], early: Option<&BudgetRe
         let unknown = budget.scope.fault.as_ref().filter(|_| totals.fault_spells_omitted > 0);
         let judged = |condition: &Condition| {
             let measurement = match unknown {
-                Some(_) => {
-                    Err(format!("{} activations were too many to follow", count(totals.fault_spells_omitted)))
-                }
+                Some(_) => Err(format!(
+                    "{} more than can be followed",
+                    plural(totals.fault_spells_omitted, "activation")
+                )),
                 None => figures.find(condition),
             };
             let found = result(budget, condition, &measurement);

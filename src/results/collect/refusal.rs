@@ -19,7 +19,9 @@ impl Refused {
     /// What to tell a person.
     pub fn sentence(&self) -> String {
         let Self { fleet, devices, reason } = self;
-        format!("all {devices} devices of fleet {fleet} were refused: {reason}")
+        let all = if *devices == 1 { "the one device".to_owned() } else { format!("all {devices} devices") };
+        let were = if *devices == 1 { "was" } else { "were" };
+        format!("{all} of fleet {fleet} {were} refused: {reason}")
     }
 }
 

@@ -54,12 +54,17 @@ impl RunDirectory {
         &self.run_id
     }
 
-    /// Starts `events.csv`.
+    /// Starts `events.csv`, and holds it for as long as the process lives: see [`is_abandoned`].
     ///
     /// # Errors
     /// If the file cannot be made.
     pub fn start_events(&self) -> io::Result<EventTable> {
-        EventTable::start(File::create_new(self.path.join("events.csv"))?)
+        let file = File::create_new(self.path.join("events.csv"))?;
+        // Elsewhere others could not even read what is held.
+        #[cfg(unix)]
+        // Where files cannot be held, nobody can tell.
+        let _ = file.try_lock();
+        EventTable::start(file)
     }
 
     /// Writes `summary.csv` in one step.
@@ -73,6 +78,13 @@ impl RunDirectory {
     pub(crate) fn replace(&self, name: &str, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
         replace(&self.path.join(name), write)
     }
+}
+
+/// Whether nobody writes the run in `directory` any more: who did held `events.csv`, and the system lets go of it whatever ends the
+/// process. A run that is abandoned and has no end was killed. `false` where the system does not tell.
+pub(crate) fn is_abandoned(directory: &Path) -> bool {
+    let is_free = |file: File| cfg!(unix) && file.try_lock_shared().is_ok();
+    File::open(directory.join("events.csv")).is_ok_and(is_free)
 }
 
 /// Writes the file at `path` in one step: beside its place, as `<name>.partial`, and then into it. Readers see the old one or the

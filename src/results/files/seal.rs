@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::directory::RunDirectory;
-use crate::units::hex;
+use crate::units::figure::count;
+use crate::units::{hex, plural};
 
 /// The files of a run beside its manifest, which holds their seals.
 const FILES: [&str; 9] = [
@@ -83,9 +84,9 @@ impl Seal {
         if found == self {
             None
         } else if found.lines != self.lines {
-            Some(format!("it has {} lines instead of {}", found.lines, self.lines))
+            Some(format!("it has {} instead of {}", plural(found.lines, "line"), count(self.lines)))
         } else if found.bytes != self.bytes {
-            Some(format!("it has {} bytes instead of {}", found.bytes, self.bytes))
+            Some(format!("it has {} instead of {}", plural(found.bytes, "byte"), count(self.bytes)))
         } else {
             Some("its content has changed".to_owned())
         }

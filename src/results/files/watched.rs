@@ -31,7 +31,7 @@ pub(crate) struct FleetPulse {
     pub(crate) protocol: String,
     /// Of the last interval.
     pub(crate) last: Outcomes,
-    /// Since the beginning.
+    /// Of the measured phases; of what came before them until the first of them is heard of.
     pub(crate) so_far: Outcomes,
     /// Came due and not ended.
     pub(crate) open: u64,
@@ -109,10 +109,12 @@ pub(crate) struct Watched {
     pub(super) read: (usize, Option<Histogram<u64>>),
     /// Phases in the order in which readings of them ended.
     pub(super) seen: Vec<String>,
+    /// Whether a measured phase has been heard of.
+    pub(super) measures: bool,
 }
 
 impl Watched {
-    /// All fleets since the beginning.
+    /// All fleets in the measured phases; in what came before them until the first of them is heard of.
     pub(crate) fn so_far(&self) -> Outcomes {
         let mut sum = Outcomes::default();
         self.fleets.iter().for_each(|fleet| sum.add(&fleet.so_far));
@@ -208,9 +210,17 @@ impl Watched {
             let least = self.floors.entry(phase.to_owned()).or_insert(floor);
             *least = floor.min(*least);
         }
+        if is_measured(phase) && !self.measures {
+            // What the warm-up came to is no part of what a report counts.
+            self.measures = true;
+            self.fleets.iter_mut().for_each(|fleet| fleet.so_far = Outcomes::default());
+        }
+        let counts = is_measured(phase) || !self.measures;
         let Some(fleet) = self.fleet(row.text("fleet"), row.text("protocol")) else { return };
         fleet.last.add(&outcomes);
-        fleet.so_far.add(&outcomes);
+        if counts {
+            fleet.so_far.add(&outcomes);
+        }
         fleet.times.bound(row);
         if is_measured(phase) {
             fleet.measured.bound(row);

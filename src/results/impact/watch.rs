@@ -9,6 +9,7 @@ use crate::clock::Tick;
 use crate::record::{FaultId, Layout, SwitchEvent, SwitchLog};
 use crate::results::files::outage::{Outage, RecoveryRule};
 use crate::results::record::ok_timeline::OkTimeline;
+use crate::units::is_steering;
 
 /// Activations that are tracked; further ones are counted.
 const MOST_TRACKERS: usize = 1_000;
@@ -270,7 +271,7 @@ impl FaultWatch {
 /// What a command printed may hold anything: `text` on one line and not too long; `None` if nothing is left.
 fn legible(text: &str) -> Option<String> {
     const LONGEST: usize = 200;
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let plain = |c: char| if is_steering(c) { ' ' } else { c };
     let text: String = text.chars().map(plain).skip_while(|c| *c == ' ').take(LONGEST).collect();
     let text = text.trim_end();
     (!text.is_empty()).then(|| text.to_owned())

@@ -9,6 +9,22 @@ use crate::record::Shard;
 use crate::results::files::anomaly::complete_lines;
 use crate::results::files::event::EventTable;
 
+/// Why the events of shards could not be added up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EventError {
+    /// Those of a shard cannot be read.
+    #[error("cannot read {path}: {source}; restore it from a copy, or run the shard again")]
+    Read {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// Those of all shards cannot be written.
+    #[error(transparent)]
+    Write(io::Error),
+}
+
 /// Time in milliseconds, and the cells as they stand.
 type Row = (u64, [String; 4]);
 
@@ -45,27 +61,25 @@ impl Source {
 /// what happened in one with the shard named in its detail. Lines that killed runs did not finish are passed over.
 ///
 /// # Errors
-/// If a file cannot be read or written; the message names the file.
-pub(crate) fn merge_events(shards: &[(Shard, PathBuf)], events: &mut EventTable) -> io::Result<()> {
-    let named = |directory: &Path, error: io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", directory.join("events.csv").display()))
+/// If a file cannot be read, which the error names, or those of the merged run not be written.
+pub(crate) fn merge_events(shards: &[(Shard, PathBuf)], events: &mut EventTable) -> Result<(), EventError> {
+    let named = |directory: &Path, source: io::Error| EventError::Read {
+        path: directory.join("events.csv").display().to_string(),
+        source,
     };
     let mut sources = Vec::with_capacity(shards.len());
     for (shard, directory) in shards {
-        sources.push(Source::open(*shard, directory).map_err(|error| named(directory, error))?);
+        sources.push((directory, Source::open(*shard, directory).map_err(|error| named(directory, error))?));
     }
     // Phases and what the plan does to fleets: as many as the plan has.
     let mut common: BTreeSet<[String; 4]> = BTreeSet::new();
     loop {
         let heads =
-            sources.iter().enumerate().filter_map(|(nth, source)| Some((source.head.as_ref()?.0, nth)));
+            sources.iter().enumerate().filter_map(|(nth, (_, source))| Some((source.head.as_ref()?.0, nth)));
         let Some((_, nth)) = heads.min() else { return Ok(()) };
-        let Some(source) = sources.get_mut(nth) else { return Ok(()) };
+        let Some((directory, source)) = sources.get_mut(nth) else { return Ok(()) };
         let (shard, head) = (source.shard, source.head.take());
-        let advanced = source.advance();
-        advanced.map_err(|error| {
-            shards.get(nth).map_or_else(|| io::Error::other("no such shard"), |(_, path)| named(path, error))
-        })?;
+        source.advance().map_err(|error| named(directory, error))?;
         let Some((_, mut cells)) = head else { continue };
         let planned = cells[1].starts_with("phase_") || cells[1].starts_with("fleet_");
         if planned {
@@ -76,7 +90,7 @@ pub(crate) fn merge_events(shards: &[(Shard, PathBuf)], events: &mut EventTable)
             let detail = if cells[3].is_empty() { String::new() } else { format!(": {}", cells[3]) };
             cells[3] = format!("shard {}{detail}", shard.number());
         }
-        events.write(&cells)?;
+        events.write(&cells).map_err(EventError::Write)?;
     }
 }
 
@@ -128,6 +142,6 @@ mod tests {
         std::fs::write(shards[0].1.join("events.csv"), "t_s,event,name,detail\nsoon,end,,\n").unwrap();
         let second = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
         let error = merge_events(&shards, &mut second.start_events().unwrap()).unwrap_err();
-        assert!(error.to_string().contains("1/events.csv: `soon` is not a time"), "{error}");
+        assert!(error.to_string().contains("1/events.csv: `soon` is not a time; restore it"), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use self::by_hand::HandActivations;
+use self::event::EventError;
 use crate::clock::Tick;
 use crate::record::{RunToken, SwitchLog};
 use crate::results::collect::interval::IntervalReport;
@@ -24,6 +25,9 @@ pub(crate) enum MergeError {
     /// A file of the merged run cannot be written.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The events of the shards cannot be added up.
+    #[error(transparent)]
+    Event(#[from] EventError),
     /// There is nothing to merge, or the shards are of different layouts.
     #[error("the shards are not of one run")]
     Foreign,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::counter;
 use crate::clock::Tick;
 use crate::record::{AuditFinding, DeliveryGuarantee, FleetInfo, Kind, Layout, Outcome, Sample};
-use crate::units::figure::count;
+use crate::units::figure::{count, plural};
 
 /// How many there were, and the first by the time it was discovered.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -166,7 +166,8 @@ fn untested(expects: Expectation, tally: &FleetTally) -> Option<String> {
     (of_answers && tally.unaudited > 0).then(|| {
         let hearings = tally.unaudited;
         format!(
-            "{hearings} deliveries were not audited: more pairs of device and subscriber than are remembered"
+            "{} not audited: more pairs of device and subscriber than are remembered",
+            plural(hearings, "delivery")
         )
     })
 }
@@ -419,7 +420,7 @@ mod tests {
                 5,
                 None,
                 Some(
-                    "not tested: 5 deliveries were not audited: more pairs of device and subscriber than are remembered",
+                    "not tested: 5 deliveries not audited: more pairs of device and subscriber than are remembered",
                 ),
             ),
             ((false, false, false), &[], 0, None, None),

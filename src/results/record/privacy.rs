@@ -11,6 +11,9 @@ use crate::record::Reason;
 /// Secrets shorter than this are not looked for: they would be found everywhere.
 const LEAST_SECRET: usize = 4;
 
+/// Schemes of authentication, as header fields have them before the secret itself.
+const SCHEMES: [&str; 6] = ["basic", "bearer", "digest", "negotiate", "token", "apikey"];
+
 /// What takes the place of a secret.
 const MASK: &str = "***";
 
@@ -64,7 +67,8 @@ impl Privacy {
 
 /// All forms of `secrets` that are looked for.
 fn forms(secrets: impl IntoIterator<Item = String>) -> Vec<String> {
-    let secrets = secrets.into_iter().filter(|text| text.len() >= LEAST_SECRET);
+    let parts = secrets.into_iter().flat_map(|secret| parts(&secret).into_iter().chain([secret]));
+    let secrets = parts.filter(|text| text.len() >= LEAST_SECRET);
     let mut forms: Vec<_> = secrets.flat_map(|secret| written(&secret)).collect();
     // Of two that begin alike the longer one first, so that nothing of it is left.
     forms.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -86,6 +90,22 @@ fn without(secrets: &[String], text: &str) -> String {
         }
     }
     masked
+}
+
+/// What is secret in a header field that names its scheme: what stands behind it, and in basic authentication the login and its
+/// password. Services write schemes in letters of their own, and say what they have decoded.
+fn parts(secret: &str) -> Vec<String> {
+    let Some((scheme, rest)) = secret.trim().split_once(' ') else { return Vec::new() };
+    if SCHEMES.iter().all(|known| !known.eq_ignore_ascii_case(scheme)) {
+        return Vec::new();
+    }
+    let rest = rest.trim();
+    let is_basic = scheme.eq_ignore_ascii_case("basic");
+    let decoded = is_basic.then(|| BASE64.decode(rest).ok()).flatten();
+    let login = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let password =
+        login.as_deref().and_then(|login| login.split_once(':')).map(|(_, password)| password.to_owned());
+    [Some(rest.to_owned()), login, password].into_iter().flatten().collect()
 }
 
 /// A secret as services may write it back: as it is, in JSON, in a URL, and in Base64.
@@ -131,6 +151,17 @@ mod tests {
         let reason = Reason::new(Code::word("x"), "no t0k-3-5").with_sample(b"t0k-3-5, not t0k-3-6");
         let kept = privacy.with_devices(known).filter(3, 5, &reason);
         assert_eq!((&*kept.sentence, kept.sample.as_deref()), ("no ***", Some("***, not t0k-3-6")));
+        let privacy = Privacy::new(["basic YW5uOnMzY3IzdA==".into(), "Bearer t0k3n".into()], []);
+        for (text, masked) in [
+            ("no basic YW5uOnMzY3IzdA==", "no ***"),
+            ("authorization: Basic YW5uOnMzY3IzdA==", "authorization: Basic ***"),
+            ("no ann:s3cr3t here", "no *** here"),
+            ("password s3cr3t", "password ***"),
+            ("BEARER t0k3n", "BEARER ***"),
+            ("basic authentication is needed", "basic authentication is needed"),
+        ] {
+            assert_eq!(privacy.mask(text), masked);
+        }
         let privacy = Privacy::new(["s3\"cr et/".into()], []);
         for text in ["s3\"cr et/", r#"s3\"cr et/"#, "s3%22cr%20et%2F", "s3%22cr+et%2F", "czMiY3IgZXQv"] {
             assert_eq!(privacy.mask(&format!("<{text}>")), "<***>");

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
+use crate::units::is_steering;
+
 /// Bytes of one command that are kept.
 const LOG_BYTES: usize = 1024 * 1024;
 
@@ -108,7 +110,7 @@ impl Lines {
         let present = !self.present.trim_ascii().is_empty();
         let line = if present { &self.present } else { &self.before };
         let text = String::from_utf8_lossy(line.trim_ascii());
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+        text.chars().map(|c| if is_steering(c) { ' ' } else { c }).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `retry` of a fleet: whether and when a device sends a reading again.
 
 use super::backoff::waits;
-use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section};
+use crate::language::{Field, FieldValue, Fields, Kind, Origin, Reporter, Section};
 use crate::protocol::Exchange;
 use crate::record::Close;
 use crate::scenario::model::Model;
@@ -102,6 +102,7 @@ pub(super) fn retry(
             "add a shorter `timeout` for each attempt, or take \"timeout\" out",
         );
     }
+    futile(&fields, (attempt, timeout), report);
     let any = fields.list("on").is_empty();
     let on = |word| any || names(&fields, word);
     Some(RetryPolicy {
@@ -116,6 +117,41 @@ pub(super) fn retry(
         timeout: attempt,
         deadline: timeout,
     })
+}
+
+/// Keys that say nothing of a reading that is sent once.
+const OF_FURTHER: [&str; 7] = ["on", "first", "factor", "max", "jitter", "budget", "honour_retry_after"];
+
+/// Refuses what never has a reading sent again, where an attempt may take `attempt` and all of them `timeout`. Who takes the retries of
+/// a scenario away on the command line means it.
+fn futile(fields: &Fields, (attempt, timeout): (Span, Span), report: &mut Reporter<'_>) {
+    let is_written = |key: &str| matches!(fields.given(key), Some(Origin::Text(_)));
+    let further = OF_FURTHER.into_iter().find(|key| fields.given(key).is_some());
+    if let Some(key) = further.filter(|_| is_written("attempts") && fields.integer("attempts") == 1) {
+        let message = format!("a reading that is sent once is never sent again, whatever `{key}` says");
+        fields.refuse("attempts", report, message, "write 2 or more, or keep `attempts` alone");
+    }
+    if is_written("budget") && fields.optional_number("budget") == Some(0.0) {
+        fields.refuse("budget", report, "allows no retry at all", "write more than 0, or take `retry` out");
+    }
+    let (first, jitter) = (fields.span("first"), fields.number("jitter"));
+    if timeout == Span::ZERO || first > fields.span("max") {
+        return;
+    }
+    let least = Span::from_secs_f64(first.as_secs_f64() * (1.0 - jitter));
+    if least >= timeout || fields.given("first").is_some() && first >= timeout {
+        let message =
+            format!("a reading is given up after {timeout}, before a first wait of {first} is over");
+        fields.refuse("first", report, message, "lower `first`, or raise the fleet's `timeout`");
+    } else if names(fields, "timeout")
+        && attempt < timeout
+        && attempt.as_ns().saturating_add(least.as_ns()) >= timeout.as_ns()
+    {
+        let message = format!(
+            "a time-out after {attempt} and a wait of {least} leave no time for another attempt: a reading is given up after {timeout}"
+        );
+        fields.refuse("on", report, message, "lower `timeout` or `first`, or take \"timeout\" out");
+    }
 }
 
 /// Whether `on` names `word`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::fleet::Scope;
-use crate::language::{Field, FieldValue, Fields, Kind, Reporter, Section, Text, quote};
+use crate::language::{Field, FieldValue, Fields, Kind, Location, Reporter, Section, Text, quote};
 use crate::net::{TlsSettings, TlsVersions, is_server_name};
 use crate::protocol::template;
 use crate::scenario::certificate;
@@ -142,7 +142,9 @@ pub(super) fn tls(
     }
     let identities = identities(stated, (name, devices), report);
     let timeout = stated.of("timeout")?.optional_span("timeout");
-    Some(Arc::new(TlsPlan { settings, identities, timeout, own: own.is_some() }))
+    let written = fleet.given("tls").or_else(|| target.given("tls"));
+    let place = written.map_or(Location::Whole, |at| report.place(at));
+    Some(Arc::new(TlsPlan { settings, identities, timeout, own: own.is_some(), place }))
 }
 
 fn versions(stated: Stated<'_>) -> TlsVersions {

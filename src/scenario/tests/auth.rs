@@ -165,6 +165,23 @@ fn every_fault_has_its_place_and_tells_no_secret() {
 }
 
 #[test]
+fn a_header_field_that_is_known_to_hold_a_secret_is_one_wherever_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    for (protocol, name, is_secret) in [
+        ("http", "authorization", true),
+        ("http", "Authorization", true),
+        ("http", "x-api-key", true),
+        ("ws", "Cookie", true),
+        ("http", "X-Tag", false),
+    ] {
+        let fleet = format!("{protocol} = {{ headers = {{ {name} = \"basic YW5uOnMzY3IzdA==\" }} }}");
+        let scenario = load(dir.path(), protocol, &fleet).unwrap();
+        let known = scenario.secrets.reveal().iter().any(|secret| secret == "basic YW5uOnMzY3IzdA==");
+        assert_eq!(known, is_secret, "{name}");
+    }
+}
+
+#[test]
 fn the_digest_knows_the_kind_and_no_word_of_a_credential() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("d.csv"), "device,token\nm-00000,a\nm-00001,b\n").unwrap();

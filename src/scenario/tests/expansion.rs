@@ -537,12 +537,12 @@ fn budgets_that_can_never_have_data_are_known_before_anything_is_sent() {
         ("p99_9 = \"<1s\"", ""),
         (
             "name = \"deep\"\np99_99 = \"<1s\"\np99 = \"<1s\"",
-            "plan.toml: budget.deep.p99_99: of at most 19,674 readings of all fleets only 1 lie beyond p99.99, and 10 are needed; \
+            "plan.toml: budget.deep.p99_99: `p99.99 < 1s` cannot be judged: of at most 19,674 readings of all fleets only 1 can be beyond p99.99, and 10 are needed; \
              run longer, send more, or demand a lower percentile",
         ),
         (
             "phase = \"silence\"\nerror_rate = \"<1%\"",
-            "plan.toml: budget: nothing is due of all fleets in silence; name another phase or fleet, or give this one load",
+            "plan.toml: budget: `error rate < 1%` cannot be judged: nothing is due of all fleets in silence; name another phase or fleet, or give this one load",
         ),
         ("phase = \"warm-up\"\np99 = \"<1s\"", ""),
         ("kind = \"connect\"\np99_99 = \"<1s\"", ""),

@@ -94,6 +94,63 @@ fn every_fault_names_the_file_and_the_key() {
 }
 
 #[test]
+fn a_table_on_tls_needs_a_target_that_is_reached_over_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = |name: &str, protocol: &str, tls: &str| {
+        format!("[fleet.{name}]\nprotocol = \"{protocol}\"\ndevices = 2\nrate = \"1/s\"\n{tls}\n")
+    };
+    let (off, both) = ("[fleet.m.tls]\nresume = \"off\"", "http = \"http://h\"\nmqtt = \"mqtt://h\"");
+    let table = "[target.tls]\nresume = \"off\"";
+    let cases: [(&str, &str, String, &[&str]); 9] = [
+        ("http = \"http://h\"", "", fleet("m", "http", off), &[":13:", "target.http", "https://"]),
+        (
+            "http = \"http://h\"",
+            table,
+            fleet("m", "http", ""),
+            &[":5:", "target.tls: ", "target.http", "https://"],
+        ),
+        ("http = \"https://h\"", table, fleet("m", "http", off), &[]),
+        // Who answers is said when the run begins.
+        ("", table, fleet("m", "http", off), &[]),
+        (
+            "mqtt = \"mqtt://h\"",
+            table,
+            fleet("m", "mqtt", ""),
+            &[":5:", "target.tls: ", "target.mqtt", "mqtts://"],
+        ),
+        (both, table, fleet("m", "http", "") + &fleet("n", "mqtt", ""), &[":6:", "target.tls: "]),
+        (
+            "http = \"http://h\"\nmqtt = \"mqtts://h\"",
+            table,
+            fleet("m", "http", "") + &fleet("n", "mqtt", ""),
+            &[],
+        ),
+        ("http = \"http://h\"", table, fleet("m", "http", "") + &fleet("n", "mqtt", ""), &[]),
+        (
+            "http = \"http://h\"\nmqtt = \"mqtts://h\"",
+            table,
+            fleet("m", "http", off) + &fleet("n", "mqtt", ""),
+            &["fleet.m.tls: says how to shake hands, and target.http is reached without TLS"],
+        ),
+    ];
+    for (target, common, fleets, expected) in cases {
+        let text = format!(
+            "[scenario]\nname = \"x\"\n[target]\n{target}\n{common}\n[[phase]]\nname = \"steady\"\nduration = \"1s\"\n{fleets}"
+        );
+        let source = dir.path().join("x.toml").display().to_string();
+        let scenario = Scenario::parse(&source, &text, &Overrides::default()).unwrap();
+        let error = scenario.handshakes_apply().map_err(|error| error.to_string()).err().unwrap_or_default();
+        assert_eq!(error.is_empty(), expected.is_empty(), "{text}\n{error}");
+        assert!(expected.iter().all(|words| error.contains(words)), "{text}\n{error}");
+        assert_eq!(
+            error.matches("says how to shake hands").count(),
+            usize::from(!expected.is_empty()),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn what_shapes_the_traffic_is_part_of_the_digest_and_where_files_lie_is_not() {
     use crate::scenario::Plan;
     let dir = tempfile::tempdir().unwrap();

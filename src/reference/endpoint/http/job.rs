@@ -17,6 +17,7 @@ use super::{Content, JSON, Reply, busy, done, error, json, reply};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::job::{Filter, Heard, Jobs, Submitted, Tally, Watcher};
 use crate::service::{JobClass, Priority, Work};
+use crate::units::plural;
 
 /// Where a job is shown.
 pub(super) const JOBS: &str = "/v1/jobs/";
@@ -90,7 +91,11 @@ pub(super) async fn submit(request: Request<Incoming>, dispatcher: &Dispatcher) 
         Submitted::Known(number) => reply(StatusCode::OK, JSON, report(number)),
         Submitted::Full => {
             let most = jobs.classes()[class].capacity;
-            let refusal = format!("{most} jobs of the class `{}` wait, as many as may", posted.class);
+            let refusal = format!(
+                "{} of the class `{}` waiting, as many as may",
+                plural(most as u64, "job"),
+                posted.class
+            );
             busy(error(StatusCode::SERVICE_UNAVAILABLE, &refusal), RETRY_MS)
         }
     }
