@@ -50,8 +50,10 @@ pub(crate) static LABS: &[Lab] = labs![
     "where" in "01-where",
     "ttl" in "06-ttl",
     "stampede" in "07-stampede",
+    "similar" in "08-similar",
     "bursts" in "04-bursts",
     "retries" in "12b-retries",
+    "after" in "14-after",
 ];
 
 /// A way to run a lab whose judgement is known.

@@ -11,8 +11,17 @@ use super::figure::{LabFigure, Missing};
 use super::formula::{Dimension, Formula, Quantity};
 use super::{mend, student};
 use crate::budget::Unit;
-use crate::results::{LabFacts, RunState, StoredRun};
+use crate::results::{LabFacts, RunState, StoredRun, is_measured};
 use crate::scenario::{Overrides, Plan, Scenario};
+
+/// The share of its cost by which an inference may take longer than formulas reckon with.
+const SLOWER: f64 = 0.05;
+/// How much longer than it is told a wait takes, which formulas reckon with, seconds.
+const INACCURATE: f64 = 80e-6;
+/// What is missed by more than this factor is not missed for want of a little of the processor.
+const BEYOND: f64 = 2.0;
+/// From this share on whatever is missed may be missed for that: a service that could have kept up no longer does.
+const STARVED: f64 = 0.25;
 
 /// What became of a run of a lab.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -269,7 +278,7 @@ impl Case<'_> {
         let bounded = notes.at_least;
         let right = self.value(&law.that.right, &mut notes);
         if let Some(Missing::Never(why)) = &notes.missing {
-            return (Standing::Broken, format!("{}: {why}", self.subject(&law.that.left)));
+            return self.broken(law, None, format!("{}: {why}", self.subject(&law.that.left)));
         }
         let (left, right) = match (left, right) {
             (Ok(left), Ok(right)) => (left, right),
@@ -284,8 +293,42 @@ impl Case<'_> {
         match self.lateness(law, (left, right), holds) {
             Some(late) => (Standing::Unjudged, format!("{sentence}; {late}")),
             None if holds => (Standing::Kept, sentence),
-            None => (Standing::Broken, sentence),
+            None => self.broken(law, Some((left, right)), sentence),
         }
+    }
+
+    /// How a law stands that does not hold, as `sentence` says: a service that had less of the processor than
+    /// formulas reckon with may have missed it for that.
+    fn broken(&self, law: &Law, sides: Option<(Quantity, Quantity)>, sentence: String) -> (Standing, String) {
+        let rests_on_run =
+            [&law.that.left, &law.that.right].iter().any(|side| !self.check.figures_in(side).is_empty());
+        let is_near = sides.is_none_or(|(left, right)| {
+            let times = left.value / right.value;
+            (1.0 / BEYOND..=BEYOND).contains(&times)
+        });
+        match self.slowness() {
+            Some((share, slow)) if rests_on_run && (is_near || share > STARVED) => {
+                (Standing::Unjudged, format!("{sentence}; cannot be judged: {slow}"))
+            }
+            _ => (Standing::Broken, sentence),
+        }
+    }
+
+    /// By what share of its cost the bundled service itself was slower than formulas reckon with, if that was too
+    /// much, and what is said of it.
+    fn slowness(&self) -> Option<(f64, String)> {
+        let counts = self.run.report.run.reference.as_ref()?.counts(is_measured)?;
+        let cost = self.plan.scenario().reference.inference.cost.as_secs_f64();
+        let beyond = counts.overrun_ns as f64 / 1e9 / counts.inferences.max(1) as f64;
+        let share = (beyond - INACCURATE) / cost;
+        (cost > 0.0 && share > SLOWER).then(|| {
+            let said = format!(
+                "the service itself took {} for what costs {}, since the machine did other things",
+                Quantity::seconds(cost + beyond).show(false),
+                Quantity::seconds(cost).show(false)
+            );
+            (share, said)
+        })
     }
 
     /// Why a law on a time cannot be judged, if the generator was late by more than the law's share of what

@@ -49,19 +49,24 @@ pub(super) fn scenario(lab: &Lab, check: &Check, student: Option<&str>) -> Resul
     Ok(text)
 }
 
-/// The value of `varied` that `student` gets.
+/// The value of `varied` that `student` gets, as it is written.
 fn drawn(lab: &str, student: &str, varied: &Varied) -> String {
-    let steps = ((varied.to - varied.from) / varied.step).round().max(0.0) as u64;
-    let hash = Sha256::digest(format!("squall lab 1\0{lab}\0{student}\0{}", varied.key).as_bytes());
-    let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let step = number % (steps + 1);
-    // Back to the decimals of the step: 2.3, not 2.3000000000000003.
-    let value = ((varied.from + varied.step * step as f64) * 1e6).round() / 1e6;
+    let value = value(lab, student, varied);
     match varied.unit.as_str() {
         "" => value.to_string(),
         "s" => format!("\"{}\"", Span::from_secs_f64(value)),
         unit => format!("\"{value}{unit}\""),
     }
+}
+
+/// The value of `varied` that `student` gets, in its unit.
+pub(super) fn value(lab: &str, student: &str, varied: &Varied) -> f64 {
+    let steps = ((varied.to - varied.from) / varied.step).round().max(0.0) as u64;
+    let hash = Sha256::digest(format!("squall lab 1\0{lab}\0{student}\0{}", varied.key).as_bytes());
+    let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let step = number % (steps + 1);
+    // Back to the decimals of the step: 2.3, not 2.3000000000000003.
+    ((varied.from + varied.step * step as f64) * 1e6).round() / 1e6
 }
 
 /// Where the value of `key` stands in the text: `fleet.meters.devices`, `phase.day.duration`.

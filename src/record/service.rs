@@ -14,6 +14,9 @@ pub struct ServiceCounts {
     pub shed: u64,
     /// Answers that a model computed, those that renew an aged one included.
     pub inferences: u64,
+    /// How much longer than they cost inferences took, in all, nanoseconds: what the machine kept of the processor, and
+    /// the inaccuracy of waits. Not known of inferences that are under way together.
+    pub overrun_ns: u64,
     /// Verdicts by the tier of the cache that had the answer.
     pub hits: CacheHits,
     /// Verdicts by an inference that another reading had asked for.
@@ -64,6 +67,7 @@ impl ServiceCounts {
             verdicts: of(self.verdicts, other.verdicts),
             shed: of(self.shed, other.shed),
             inferences: of(self.inferences, other.inferences),
+            overrun_ns: of(self.overrun_ns, other.overrun_ns),
             hits: CacheHits {
                 exact: of(own.exact, others.exact),
                 stale: of(own.stale, others.stale),
@@ -87,6 +91,7 @@ mod tests {
             verdicts: 9 * n,
             shed: n,
             inferences: 2 * n,
+            overrun_ns: 7 * n,
             hits: CacheHits { exact: 4 * n, stale: n, semantic: n, shared: n },
             coalesced: n,
             queue_peak: 100 / n,

@@ -20,6 +20,7 @@ impl Meter {
             verdicts: metrics.verdicts.get(),
             shed: metrics.shed_total(),
             inferences: metrics.inferences.get(),
+            overrun_ns: metrics.overrun_ns(),
             hits: CacheHits {
                 exact: by(Tier::Exact),
                 stale: by(Tier::Stale),

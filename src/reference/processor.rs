@@ -358,7 +358,10 @@ impl Processor {
     pub(super) fn labour(&mut self, tasks: &[Task]) {
         if !tasks.is_empty() {
             let cost = self.cost(tasks);
-            self.costs.spend(self.shared.clock, cost);
+            let Shared { clock, metrics, .. } = &*self.shared;
+            let began = clock.now();
+            self.costs.spend(*clock, cost);
+            metrics.overran(clock.now().since(began).saturating_sub(cost));
         }
     }
 

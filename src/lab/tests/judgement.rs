@@ -29,6 +29,8 @@ struct Made {
     /// Of 10 000 readings.
     within_budget: u64,
     lag_ms: u64,
+    /// How much longer than it costs an inference took, microseconds.
+    overrun_us: u64,
 }
 
 /// A run in which all is well.
@@ -40,6 +42,7 @@ const GOOD: Made = Made {
     shed: 1_000,
     within_budget: 8_900,
     lag_ms: 1,
+    overrun_us: 90,
 };
 
 fn manifest(made: Made) -> Manifest {
@@ -49,6 +52,9 @@ fn manifest(made: Made) -> Manifest {
         "host": { "name": "", "kernel": "", "cores": 1, "cpu_model": null, "memory_bytes": null },
         "clock": { "resolution_ns": 1 }, "pacer": { "kind": "timerfd", "slack_ns": 0 }, "workers": 1, "targets": {},
         "pacing_lag": null, "validity": null, "budgets": [], "exit_code": 0, "faults_by_hand": made.by_hand,
+        "reference": { "queue_capacity": 20_000, "workers": 1, "phases": [
+            { "phase": "after", "inferences": 1_000, "overrun_ns": made.overrun_us * 1_000_000 },
+        ] },
     }))
     .unwrap()
 }
@@ -163,6 +169,19 @@ fn every_fault_is_found_and_has_words_of_its_own() {
             "nothing can be judged: the run is interrupted; run it to its end",
         ),
         (Made { by_hand: 1, ..GOOD }, Unjudged, "switched by hand"),
+        (
+            Made { within_budget: 5_500, overrun_us: 300, ..GOOD },
+            Unjudged,
+            "cannot be judged: the service itself took 2.30 ms for what costs 2.00 ms, since the machine did other",
+        ),
+        (
+            Made { shed: 4_000, overrun_us: 300, ..GOOD },
+            Failed,
+            "what the service refused is 4,000; must be at most 1,224 (120% * piled): 3.27 times that",
+        ),
+        (Made { shed: 4_000, overrun_us: 700, ..GOOD }, Unjudged, "took 2.70 ms for what costs 2.00 ms"),
+        // What holds all the same holds.
+        (Made { overrun_us: 400, ..GOOD }, Passed, "passed, 2 of 2 predictions right"),
     ] {
         let judged = judged(made, RIGHT);
         let text = told(&judged);
@@ -174,8 +193,8 @@ fn every_fault_is_found_and_has_words_of_its_own() {
         }
         texts.insert(text);
     }
-    // Two pairs differ in nothing but a lag that decides nothing.
-    assert_eq!(texts.len(), 9);
+    // Some differ in nothing but a lag, or a slowness, that decides nothing.
+    assert_eq!(texts.len(), 12);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! student.
 
 mod judgement;
+mod mistake;
 mod recorded;
 
 use super::*;
@@ -71,6 +72,10 @@ fn formulas_have_values_for_any_student_in_the_units_that_are_asked() {
             let answers = answer::Answers::read("a", &facts.prediction, &check).unwrap();
             assert_eq!(answers.values.len(), check.predictions.len(), "{}", lab.name);
             assert!(answers.values.values().all(|value| value.value > 0.0), "{}: {answers:?}", lab.name);
+            assert!(are_in_bounds(&check, &answers), "{}: {answers:?}", lab.name);
+            if let Some(student) = &student {
+                assert_draws_are_in_bounds(lab, &check, student);
+            }
             for law in &check.laws {
                 for name in [&law.that.left, &law.that.right].into_iter().flat_map(|side| side.names()) {
                     let of_plan =
@@ -79,6 +84,28 @@ fn formulas_have_values_for_any_student_in_the_units_that_are_asked() {
                 }
             }
         }
+    }
+}
+
+/// Whether every answer is one that can be: a share is no more than all, and no time longer than a run.
+fn are_in_bounds(check: &check::Check, answers: &answer::Answers) -> bool {
+    check.predictions.iter().all(|asked| {
+        let value = answers.values[&asked.key].value;
+        match asked.unit {
+            check::AnswerUnit::Share => value <= 1.0,
+            check::AnswerUnit::Time => value <= LONGEST_S,
+            check::AnswerUnit::Number | check::AnswerUnit::Rate => value.is_finite(),
+        }
+    })
+}
+
+/// Whether every value that a name draws is one of the steps between its bounds.
+fn assert_draws_are_in_bounds(lab: &Lab, check: &check::Check, student: &str) {
+    for varied in &check.varied {
+        let value = student::value(lab.name, student, varied);
+        let steps = (value - varied.from) / varied.step;
+        let is_step = (steps - steps.round()).abs() < 1e-6;
+        assert!((varied.from..=varied.to).contains(&value) && is_step, "{}: {value}", varied.key);
     }
 }
 

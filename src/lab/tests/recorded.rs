@@ -7,36 +7,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::judge::judge;
-use super::super::{Lab, LabVerdict, Variant};
+use super::super::{LABS, Lab, LabVerdict, Variant};
 use crate::results::StoredRun;
 
-/// The recorded runs: `clock-broken`, …
-fn recorded() -> Vec<(&'static Lab, Variant, PathBuf)> {
+/// Where the recorded run of `variant` lies: `clock-broken`, …
+pub(super) fn place(lab: &Lab, variant: Variant) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab");
-    let folders = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
-    let of = |path: PathBuf| {
-        let (name, word) = path.file_name().unwrap().to_str().unwrap().rsplit_once('-').unwrap();
-        let variant = Variant::ALL.into_iter().find(|variant| variant.word() == word).unwrap();
-        (Lab::named(name).unwrap(), variant, path.clone())
-    };
-    folders.map(of).collect()
+    root.join(format!("{}-{}", lab.name, variant.word()))
 }
 
 #[test]
-fn recorded_runs_are_judged_as_their_makers_say() {
-    let runs = recorded();
-    assert!(runs.len() >= 8, "{}", runs.len());
-    for (lab, variant, path) in runs {
-        let judged = judge(&StoredRun::load(&path).unwrap(), None).unwrap_or_else(|error| panic!("{error}"));
-        let expected = if variant.must_pass() { LabVerdict::Passed } else { LabVerdict::Failed };
-        assert_eq!((judged.lab, judged.verdict), (lab.name, expected), "{judged:#?}");
+fn every_lab_has_a_recorded_run_of_each_kind_that_is_judged_as_its_maker_says() {
+    for lab in LABS {
+        let before = place(lab, Variant::Broken);
+        for variant in Variant::ALL {
+            let path = place(lab, variant);
+            let run = StoredRun::load(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let judged = judge(&run, Some(&before)).unwrap_or_else(|error| panic!("{error}"));
+            let expected = if variant.must_pass() { LabVerdict::Passed } else { LabVerdict::Failed };
+            assert_eq!((judged.lab, judged.verdict), (lab.name, expected), "{judged:#?}");
+        }
     }
+    let kept = fs::read_dir(place(&LABS[0], Variant::Broken).parent().unwrap()).unwrap();
+    assert_eq!(kept.count(), LABS.len() * Variant::ALL.len(), "a recorded run of no lab");
 }
 
 #[test]
 fn a_run_that_was_changed_is_refused() {
     let copy = tempfile::tempdir().unwrap();
-    let (_, _, run) = recorded().into_iter().find(|(lab, ..)| lab.name == "delivered").unwrap();
+    let run = place(Lab::named("delivered").unwrap(), Variant::Broken);
     for name in ["run.json", "summary.csv", "faults.csv"] {
         fs::copy(run.join(name), copy.path().join(name)).unwrap();
     }

@@ -93,6 +93,8 @@ pub(super) struct Metrics {
     pub(super) mqtt_connections: Gauge,
     /// How long workers were at readings, summed over them, nanoseconds.
     busy_ns: AtomicU64,
+    /// How much longer than they cost inferences took, summed over workers, nanoseconds.
+    overrun_ns: AtomicU64,
 }
 
 /// What has become of all that came in. Once nothing is under way, what was received is the sum of the others.
@@ -178,6 +180,16 @@ impl Metrics {
     /// How long workers were at readings, summed over them, nanoseconds.
     pub(super) fn busy_ns(&self) -> u64 {
         self.busy_ns.load(Ordering::Relaxed)
+    }
+
+    /// Adds what an inference took beyond its cost.
+    pub(super) fn overran(&self, ns: u64) {
+        self.overrun_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// How much longer than they cost inferences took, summed over workers, nanoseconds.
+    pub(super) fn overrun_ns(&self) -> u64 {
+        self.overrun_ns.load(Ordering::Relaxed)
     }
 
     /// Counts something that is wrong with a reading as data, by its word.

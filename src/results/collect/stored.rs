@@ -42,6 +42,12 @@ impl StoredRun {
         Self { report, distributions: OnceCell::new() }
     }
 
+    /// The run that `report` is of, with these distributions in place of its log's.
+    #[cfg(test)]
+    pub(crate) fn with(report: Report, distributions: Distributions) -> Self {
+        Self { report, distributions: OnceCell::from(Ok(distributions)) }
+    }
+
     /// The figure that `condition` is about, of what `scope` means: as [`judge`](super::budget::judge) would
     /// have found it at the end of the run. Of several activations of a fault it is the one that keeps least
     /// to the condition.
