@@ -18,8 +18,9 @@ use crate::scenario::{Overrides, Plan, Scenario};
 const SLOWER: f64 = 0.05;
 /// How much longer than it is told a wait takes, which formulas reckon with, seconds.
 const INACCURATE: f64 = 80e-6;
-/// What is missed by more than this factor is not missed for want of a little of the processor.
-const BEYOND: f64 = 2.0;
+/// What is missed by more than this factor is not missed for want of a little of the processor; of a time, which
+/// grows faster than its cause, by more than the second.
+const BEYOND: [f64; 2] = [2.0, 5.0];
 /// From this share on whatever is missed may be missed for that: a service that could have kept up no longer does.
 const STARVED: f64 = 0.25;
 
@@ -300,11 +301,14 @@ impl Case<'_> {
     /// How a law stands that does not hold, as `sentence` says: a service that had less of the processor than
     /// formulas reckon with may have missed it for that.
     fn broken(&self, law: &Law, sides: Option<(Quantity, Quantity)>, sentence: String) -> (Standing, String) {
-        let rests_on_run =
-            [&law.that.left, &law.that.right].iter().any(|side| !self.check.figures_in(side).is_empty());
+        let has_bound = self.check.figures_in(&law.that.right).is_empty();
+        let rests_on_run = !has_bound || !self.check.figures_in(&law.that.left).is_empty();
         let is_near = sides.is_none_or(|(left, right)| {
-            let times = left.value / right.value;
-            (1.0 / BEYOND..=BEYOND).contains(&times)
+            let is_time = left.dimension == Dimension::TIME;
+            let (times, beyond) = (left.value / right.value, BEYOND[usize::from(is_time)]);
+            // Being slower makes times longer, never shorter.
+            let is_certain = is_time && has_bound && law.that.sign.is_floor();
+            (1.0 / beyond..=beyond).contains(&times) && !is_certain
         });
         match self.slowness() {
             Some((share, slow)) if rests_on_run && (is_near || share > STARVED) => {

@@ -37,7 +37,7 @@
 //! lag (p99) is more than 5 % of what it asserts, unless it is a ceiling that is kept all the same, or a
 //! floor that is missed: lateness only makes times longer. Counts, ratios and orderings can be judged whatever
 //! the run says of its headline. Whatever was measured leaves a law open that it misses by less than a factor of two
-//! where the bundled service itself was slower than formulas reckon with (its inferences took a twentieth longer than
+//! (five, of a time) where the bundled service itself was slower than formulas reckon with (its inferences took a twentieth longer than
 //! they cost), and any that it misses from a quarter on: it had too little of the processor. What never happened (a backlog that was never gone) breaks the law that asks
 //! for it; what cannot be known (nothing before the fault to compare with) leaves it open.
 //!

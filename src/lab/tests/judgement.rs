@@ -179,6 +179,16 @@ fn every_fault_is_found_and_has_words_of_its_own() {
             Failed,
             "what the service refused is 4,000; must be at most 1,224 (120% * piled): 3.27 times that",
         ),
+        (
+            Made { drained_s: Some(3.5), overrun_us: 300, ..GOOD },
+            Unjudged,
+            "3.50 times that; cannot be judged: the",
+        ),
+        (
+            Made { drained_s: Some(7.5), overrun_us: 300, ..GOOD },
+            Failed,
+            "must be at most 1.00 s: 7.50 times that\n",
+        ),
         (Made { shed: 4_000, overrun_us: 700, ..GOOD }, Unjudged, "took 2.70 ms for what costs 2.00 ms"),
         // What holds all the same holds.
         (Made { overrun_us: 400, ..GOOD }, Passed, "passed, 2 of 2 predictions right"),
@@ -194,7 +204,7 @@ fn every_fault_is_found_and_has_words_of_its_own() {
         texts.insert(text);
     }
     // Some differ in nothing but a lag, or a slowness, that decides nothing.
-    assert_eq!(texts.len(), 12);
+    assert_eq!(texts.len(), 13);
 }
 
 #[test]
