@@ -8,7 +8,9 @@ use crate::client::{Client, wait_for};
 
 fn serve(classes: &[AlertClass], setup: Setup) -> Server {
     let mut alerts = Alerts { classes: [false; 4], ..Alerts::default() };
-    classes.iter().for_each(|class| alerts.classes[*class as usize] = true);
+    for class in classes {
+        alerts.classes[*class as usize] = true;
+    }
     Server::start(&Config { setup: Setup { alerts, ..setup }, ..Config::default() }).unwrap()
 }
 

@@ -76,9 +76,9 @@ fn impossible_chunk(stream: TcpStream) -> std::io::Result<()> {
 
 /// Ends its half of the connection in place of an answer, and hears on.
 fn half_closed(stream: TcpStream) -> std::io::Result<()> {
-    let mut input = BufReader::new(stream.try_clone()?);
+    let (output, mut input) = (stream.try_clone()?, BufReader::new(stream));
     take_request(&mut input)?;
-    stream.shutdown(Shutdown::Write)?;
+    output.shutdown(Shutdown::Write)?;
     std::io::copy(&mut input, &mut std::io::sink()).map(drop)
 }
 

@@ -415,7 +415,7 @@ fn closed_windows_are_listed_and_pushed_and_told_once() {
     let numbers: Vec<&str> = heard.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(numbers, ["2", "4"], "{heard}");
     assert!(
-        heard.contains(r#"event: window"#) && heard.contains(r#""device":"b","start_ns":1000000000,"#),
+        heard.contains("event: window") && heard.contains(r#""device":"b","start_ns":1000000000,"#),
         "{heard}"
     );
     server.stop();

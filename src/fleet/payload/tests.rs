@@ -91,13 +91,12 @@ fn readings_tell_the_truth_where_they_are_to() {
         let payload = Payload { format: format.clone(), truth: true, ..Payload::default() };
         let shown = Reading { mark, ..reading(1, 2, &[3.0]) };
         let bytes = encoded(&device(&["value"], payload, ClockSpec::default()), &shown);
-        let told = match format {
-            Format::Json => serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["truth"].as_u64(),
-            _ => {
-                let Cbor::Map(entries) = ciborium::from_reader(&*bytes).unwrap() else { panic!("no map") };
-                let found = entries.into_iter().find(|(key, _)| *key == Cbor::from("truth"));
-                found.and_then(|(_, value)| value.into_integer().ok()?.try_into().ok())
-            }
+        let told = if format == Format::Json {
+            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["truth"].as_u64()
+        } else {
+            let Cbor::Map(entries) = ciborium::from_reader(&*bytes).unwrap() else { panic!("no map") };
+            let found = entries.into_iter().find(|(key, _)| *key == Cbor::from("truth"));
+            found.and_then(|(_, value)| value.into_integer().ok()?.try_into().ok())
         };
         assert_eq!(told, Some(expected), "{format:?} {mark:?}");
     }

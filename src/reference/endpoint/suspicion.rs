@@ -80,11 +80,11 @@ mod tests {
 
     #[test]
     fn refusals_are_counted_and_told_every_ten_seconds() {
+        use Suspicion::{Right, Token};
         let suspicions = Suspicions::default();
         let at = |second: u64, suspicion| {
             suspicions.note(suspicion, Ipv4Addr::LOCALHOST.into(), Tick(second * 1_000_000_000))
         };
-        use Suspicion::{Right, Token};
         assert_eq!(
             at(5, Token).as_deref(),
             Some("1 request without a token that is known and good refused, the last from 127.0.0.1")
