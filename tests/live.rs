@@ -352,7 +352,6 @@ fn a_run_that_was_killed_is_shown_as_such_by_those_who_watch_it_and_by_those_who
     let still = desk.run(&["watch", directory.to_str().unwrap(), "--still"]);
     let still = String::from_utf8(still.stdout).unwrap();
     assert!(still.contains("killed, ") && still.contains("killed before its end: not judged"), "{still}");
-    // It can be replayed like any that has ended.
     let still = desk.run(&["watch", directory.to_str().unwrap(), "--at", "0s", "--still"]);
     assert!(still.status.success(), "{}", String::from_utf8_lossy(&still.stderr));
 }
@@ -477,7 +476,6 @@ fn a_screen_that_has_nothing_new_to_show_writes_nothing_and_a_key_one_frame() {
             let (_, drawn) = terminal.rest();
             assert_eq!(drawn, frames + nth + 1, "{watch:?}: a frame for `{key}`");
         }
-        // A key that changes nothing draws nothing.
         let before = terminal.rest();
         terminal.press("1");
         terminal.looks(4);
