@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall::clock::Monotonic;
 use squall::reference::{Config, Server, Status};
-use squall::service::{Admission, Cache, Cluster, Quota, RefusalNotice, Setup, Shared};
+use squall::service::{Admission, Cache, Cluster, Quota, RefusalNotice, Setup, Shared, State};
 use squall::units::Span;
 
 use crate::admission::{Mqtt, text};
@@ -319,6 +319,36 @@ fn the_state_of_a_device_follows_it_or_is_lost_as_was_chosen() {
         (&connection).write_all(b"FLUSHALL\r\n").unwrap();
         let _ = (&connection).read(&mut [0; 5]).unwrap();
     }
+}
+
+#[test]
+fn a_device_whose_readings_go_from_one_instance_to_another_is_judged_as_by_one() {
+    let Some(redis) = Redis::on_a_free_port(&[]) else { return };
+    let moving = |name: &str| {
+        let cluster = Cluster {
+            redis: redis.url().as_str().into(),
+            instance: name.into(),
+            expiry: Span::from_ms(9_000),
+            timeout: Span::from_ms(20_000),
+            moves_state: true,
+        };
+        let setup = Setup { cluster: Some(cluster), state: Some(State::default()), ..Setup::default() };
+        Server::start(&Config { setup, ..Config::default() }).unwrap()
+    };
+    let servers = [moving("north"), moving("south"), Server::start(&Config::default()).unwrap()];
+    let verdict = |server: &Server, seq: usize| {
+        let value = (seq * 7_919 % 101) as f64 / 50.0 + if seq % 90 == 89 { 60.0 } else { 0.0 };
+        let body = format!(r#"{{"device":"m","seq":{seq},"value":{value}}}"#);
+        let answer = ask(server.http_addr(), "POST", "/v1/readings", &body);
+        let from = answer.find(r#""score""#).expect("a verdict");
+        answer[from..answer.find(r#","cache""#).unwrap()].to_owned()
+    };
+    for seq in 0..400 {
+        // In turn, and for a while at one alone.
+        let here = if (100..150).contains(&seq) { 0 } else { seq % 2 };
+        assert_eq!(verdict(&servers[here], seq), verdict(&servers[2], seq), "reading {seq}");
+    }
+    servers.into_iter().for_each(Server::stop);
 }
 
 /// An instance that shares what `admission` says of quotas.

@@ -157,11 +157,11 @@ impl Asker {
 type Row = (&'static str, &'static str, &'static str, Option<&'static str>, (u16, &'static str));
 
 /// Every endpoint. The order matters: what is changed by one row is put right by a later one.
-const TABLE: [Row; 31] = [
+const TABLE: [Row; 33] = [
     ("POST /v1/readings", "", READING, Some("publish"), (200, r#"{"type":"verdict","device":"m-1","#)),
     ("GET /v1/stream", UPGRADE, "", Some("publish"), (101, "")),
-    ("GET /v1/alerts", "", "", Some("read"), (200, r#"{"last":0,"alerts":[]}"#)),
-    ("GET /v1/alerts?wait_ms=1", "", "", Some("read"), (200, r#"{"last":0,"alerts":[]}"#)),
+    ("GET /v1/alerts", "", "", Some("read"), (200, r#"{"last":0,"forgotten":0,"alerts":[]}"#)),
+    ("GET /v1/alerts?wait_ms=1", "", "", Some("read"), (200, r#"{"last":0,"forgotten":0,"alerts":[]}"#)),
     ("GET /v1/alerts/stream", "", "", Some("read"), (200, "")),
     ("GET /v1/alerts/ws", UPGRADE, "", Some("read"), (101, "")),
     ("GET /v1/realtime", "", "", Some("read"), (200, r#"{"operation":"running","#)),
@@ -200,6 +200,26 @@ const TABLE: [Row; 31] = [
         r#"{"class":"a"}"#,
         Some("control"),
         (400, r#"{"type":"error","reason":"there are no classes of jobs"#),
+    ),
+    (
+        "GET /v1/state",
+        "",
+        "",
+        Some("read"),
+        (
+            404,
+            r#"{"type":"error","reason":"no state outlives this instance: start it with `state.directory`"#,
+        ),
+    ),
+    (
+        "POST /v1/state/snapshot",
+        "",
+        "",
+        Some("control"),
+        (
+            409,
+            r#"{"type":"error","reason":"no state outlives this instance: start it with `state.directory`"#,
+        ),
     ),
     ("GET /metrics", "", "", Some("read"), (200, "# HELP ")),
     (

@@ -73,6 +73,7 @@ mod shard;
 mod silence;
 #[path = "support/skip.rs"]
 mod skip;
+mod state;
 mod storm;
 mod support;
 mod target;

@@ -55,6 +55,10 @@ impl Fields {
         self.optional_rate(key).unwrap_or_default()
     }
 
+    pub(crate) fn size(&self, key: &str) -> ByteSize {
+        self.optional_size(key).unwrap_or_default()
+    }
+
     pub(crate) fn integer(&self, key: &str) -> u64 {
         self.optional_integer(key).unwrap_or_default()
     }

@@ -112,8 +112,8 @@ impl Answer {
 pub(super) enum WorkerMessage {
     /// To whoever sent the reading.
     Answer(ReplyTo, Answer),
-    /// To all who subscribed.
-    Alert(Alert),
+    /// To all who subscribed; with its number, where it has one already.
+    Alert(Alert, Option<u64>),
     /// The same.
     Window(ClosedWindow),
     /// Another instance has its cache forget something, and so does this one.
@@ -136,9 +136,24 @@ impl ReturnPath {
         Arc::new(Self { sender, metrics: Arc::clone(metrics) })
     }
 
-    /// What leads to the serving thread.
-    pub(super) const fn sender(&self) -> &ReplySender {
-        &self.sender
+    /// Whether an alert may be on its way: so many could be that verdicts are in need of the room.
+    pub(super) fn has_room(&self) -> bool {
+        self.sender.capacity() >= self.sender.max_capacity() / 8
+    }
+
+    /// Hands something to the serving thread; false where so much is on its way there that verdicts might be in need of the room.
+    pub(super) fn publish(&self, message: WorkerMessage) -> bool {
+        self.has_room() && self.sender.try_send(message).is_ok()
+    }
+
+    /// Hands an alert to the serving thread, or counts it where there is no room for it; `number`: the one it has already.
+    pub(super) fn raise(&self, alert: Alert, number: Option<u64>) {
+        if alert.instance.is_none() {
+            self.metrics.alerts.inc();
+        }
+        if !self.publish(WorkerMessage::Alert(alert, number)) {
+            self.metrics.alerts_lost.inc();
+        }
     }
 }
 

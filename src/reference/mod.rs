@@ -33,6 +33,7 @@ mod queue;
 mod reading;
 pub(crate) mod score;
 mod server;
+mod state;
 mod tls;
 mod token;
 mod whole;

@@ -6,8 +6,8 @@ mod topic;
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 pub(super) use self::topic::MOST as MOST_TOPICS;
@@ -21,6 +21,7 @@ use super::pool::Pool;
 use super::processor::{Processor, Shared};
 use super::queue::{PushResult, Queue};
 use super::reading::Reading;
+use super::state::{Journal, Past};
 use crate::clock::{Monotonic, Tick};
 use crate::service::{Assignment, FaultKind, Overflow, Priority, Setup};
 
@@ -81,6 +82,8 @@ pub(super) struct Pipeline {
     full_since: AtomicU64,
     /// When it was last said that it is full.
     said_full: AtomicU64,
+    /// Alerts from before the service started.
+    past: Mutex<Past>,
 }
 
 impl Pipeline {
@@ -94,13 +97,17 @@ impl Pipeline {
         metrics: &Arc<Metrics>,
         back: ReplySender,
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let shared = Arc::new(Shared::new(setup, clock, metrics)?);
+        let mut shared = Shared::new(setup, clock, metrics)?;
+        shared.journal = Journal::open(setup.state.as_ref())?;
+        let shared = Arc::new(shared);
         let shards = match setup.workers.assignment {
             Assignment::Device => setup.workers.count,
             Assignment::Shared => 1,
         };
         let queue = Arc::new(Queue::new(&setup.queue, shards));
         let back = ReturnPath::new(back, metrics);
+        // Before the first reading: it is judged by the state of before.
+        let past = shared.journal.as_ref().map(|journal| journal.start(&shared, &back)).transpose()?;
         let pool = Pool::new(&shared, &queue, Arc::clone(&back));
         let mut threads = pool.start()?;
         let jobs = Jobs::new(&shared);
@@ -118,6 +125,7 @@ impl Pipeline {
             capacity: AtomicUsize::new(setup.queue.capacity.max(1)),
             full_since: AtomicU64::new(0),
             said_full: AtomicU64::new(0),
+            past: Mutex::new(past.unwrap_or_default()),
         };
         Ok((pipeline, threads))
     }
@@ -145,6 +153,11 @@ impl Pipeline {
     /// What the service does beside judging readings.
     pub(super) const fn jobs(&self) -> &Arc<Jobs> {
         &self.jobs
+    }
+
+    /// Takes the alerts from before the service started.
+    pub(super) fn take_past(&self) -> Past {
+        std::mem::take(&mut self.past.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What could not be processed.
@@ -292,5 +305,12 @@ impl Pipeline {
         self.operation.store(Operation::Stopped as u8, Ordering::Relaxed);
         self.pool.stop();
         self.jobs.stop();
+    }
+
+    /// Has all that is to outlive the process written down, once nobody works any more.
+    pub(super) fn end_journal(&self) {
+        if let Some(journal) = &self.shared.journal {
+            journal.stop();
+        }
     }
 }

@@ -1,23 +1,27 @@
 //! What a worker does with a reading: features, cache, model, verdict. Nothing here waits but the inference itself.
 
+mod pending;
 mod publication;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(super) use self::pending::PendingReading;
+use self::pending::Undo;
 use super::alert;
 use super::answer::{Reason, ReturnPath, Unanswered};
 use super::cache::{Cache, CachedScore, Leader, SingleFlight, Tier};
 use super::cluster::{CacheOrder, ScoreStore, StateStore};
 use super::delivery::{Repeat, Said};
 use super::detector::Defects;
-use super::device::{Device, Devices, Handle, Lookup, open};
+use super::device::{Conclusion, Device, Devices, Handle, Lookup, Scores, Taken, open};
 use super::fault::FaultRegistry;
 use super::metric::Metrics;
 use super::model::{CHALLENGER, CHAMPION, Costs, Experiment, Judged, Key};
-use super::reading::{Level, StageTimes, Verdict};
-use crate::clock::{Monotonic, Tick};
+use super::reading::{Level, Reading, StageTimes, Verdict};
+use super::state::{Entry, Journal};
+use crate::clock::{Monotonic, Tick, WallTime};
 use crate::record::Arm;
 use crate::service::{FaultKind, Setup};
 
@@ -44,6 +48,10 @@ pub(super) struct Shared {
     slowdown: AtomicU64,
     /// What goes wrong on purpose.
     pub(super) faults: FaultRegistry,
+    /// Where what must outlive a crash is written down.
+    pub(super) journal: Option<Arc<Journal>>,
+    /// When the clock started, nanoseconds of Unix time.
+    started_ns: u64,
 }
 
 impl Shared {
@@ -64,7 +72,20 @@ impl Shared {
             single_flight: SingleFlight::new(),
             slowdown: AtomicU64::new(1.0_f64.to_bits()),
             faults: FaultRegistry::default(),
+            journal: None,
+            started_ns: WallTime::now().epoch_ns().saturating_sub(clock.now().0),
         })
+    }
+
+    /// An instant of the service's clock on the one that devices' states are kept by: it outlives the process, and is the same for
+    /// all instances as far as their machines agree.
+    pub(super) const fn lasting(&self, at: Tick) -> Tick {
+        at.plus_ns(self.started_ns)
+    }
+
+    /// Whether nothing that has a verdict may be lost: not with a worker, nor on the way to another instance.
+    const fn keeps_every_reading(&self) -> bool {
+        self.setup.state.is_some()
     }
 
     /// Computes the answers of `keys` and remembers them, as the models of the day give them; how many.
@@ -95,6 +116,9 @@ impl Shared {
 
     /// Forgets a device: how many scores were computed for it, and whether its state was known.
     pub(super) fn forget(&self, device: &str) -> (usize, bool) {
+        if let Some(journal) = &self.journal {
+            journal.enter(Entry::Forgotten(device.into()));
+        }
         (self.cache.forget(self.devices.number(device)), self.devices.forget(device))
     }
 
@@ -106,32 +130,6 @@ impl Shared {
     /// What inference costs are multiplied by now.
     pub(super) fn slowdown(&self) -> f64 {
         f64::from_bits(self.slowdown.load(Ordering::Relaxed))
-    }
-}
-
-/// A reading between its features and its score.
-#[derive(Debug)]
-pub(super) struct PendingReading {
-    /// None once it is answered.
-    unanswered: Option<Unanswered>,
-    name: Arc<str>,
-    device: Handle,
-    /// What both models see.
-    keys: [Key; 2],
-    variant: usize,
-    /// What is wrong with the reading as data.
-    defects: Defects,
-    taken: Tick,
-    featured: Tick,
-    looked: Tick,
-}
-
-impl Drop for PendingReading {
-    fn drop(&mut self) {
-        // Its worker crashed: the reading was not worked on, and is new when it is sent again.
-        if let Some(unanswered) = &self.unanswered {
-            open(&self.device).recent.retract(unanswered.reading.run, unanswered.reading.seq);
-        }
     }
 }
 
@@ -202,19 +200,27 @@ impl Processor {
         if lookup == Lookup::AddedEvicting {
             metrics.devices_evicted.inc();
         }
-        if lookup != Lookup::Found
-            && let Some(state) = states.as_ref().and_then(|states| states.fetch(name))
-        {
+        let left = states.as_ref().and_then(|states| match lookup {
+            Lookup::Found if self.shared.keeps_every_reading() => states.fetch_from_others(name),
+            Lookup::Found => None,
+            Lookup::Added | Lookup::AddedEvicting => states.fetch(name),
+        });
+        if let Some(state) = left {
             metrics.devices_moved.inc();
-            *open(&device) = state;
+            let mut here = open(&device);
+            *here = Device { under_way: here.under_way, ..state };
+            if let Some(journal) = &self.shared.journal {
+                journal.enter(Entry::Device(Arc::clone(name), Box::new(here.clone())));
+            }
+            drop(here);
         }
         device
     }
 
-    /// Leaves a device's state for other instances, now and then.
+    /// Leaves a device's state for other instances: now and then, or with every reading.
     fn leave(&self, name: &str, state: &mut Device, now: Tick) {
         if let Some(states) = &self.shared.states
-            && now.since(state.left) > LEAVE_EVERY
+            && (self.shared.keeps_every_reading() || now.since(state.left) > LEAVE_EVERY)
         {
             state.left = now;
             states.leave(name, state);
@@ -224,7 +230,6 @@ impl Processor {
     /// Takes the reading into its device's state. None if it is one that came before.
     fn pending(&self, unanswered: Unanswered, device: Handle, taken: Tick) -> Option<PendingReading> {
         let shared = &self.shared;
-        let resolution = shared.setup.features.resolution;
         let mut state = open(&device);
         if shared.setup.delivery.idempotent {
             match state.recent.arrive(unanswered.reading.run, unanswered.reading.seq) {
@@ -236,23 +241,27 @@ impl Processor {
                 }
             }
         }
-        state.expect(unanswered.reading.run, unanswered.reading.seq);
-        self.add_to_windows(&mut state, &unanswered, taken);
-        let rules = &shared.setup.features;
-        // By the service's own clock: a device whose clock is wrong is not silent.
-        let defects = state.quality.observe(unanswered.reading.value, unanswered.arrived, rules);
-        for word in defects.words() {
+        let undo = shared
+            .keeps_every_reading()
+            .then(|| Undo { before: Box::new(state.signal.clone()), journal: shared.journal.clone() });
+        let Reading { run, seq, value, taken_ns, .. } = unanswered.reading;
+        let reading = Taken { run, seq, value, taken_ns, at: shared.lasting(unanswered.arrived) };
+        let closed = |window| self.publish_window(&unanswered.reading.device, window, taken);
+        let observed = state.take(&reading, &shared.setup.features, shared.experiment.is_on(), closed);
+        state.under_way += 1;
+        let order = state.signal.taken;
+        drop(state);
+        if observed.is_late {
+            shared.metrics.late.inc();
+        }
+        for word in observed.defects.words() {
             shared.metrics.defect(word);
         }
-        self.raise_defects(&mut state, &unanswered, defects, taken);
+        if observed.begins_defective {
+            self.raise_defects(&unanswered, observed.defects, taken);
+        }
         let variant = shared.experiment.variant_of(&unanswered.reading.device);
-        let champion = state.detector.observe(unanswered.reading.value, resolution);
-        let challenger = if shared.experiment.is_on() {
-            state.challenger.observe(unanswered.reading.value, resolution)
-        } else {
-            champion
-        };
-        drop(state);
+        let [champion, challenger] = observed.vectors;
         let key =
             |model: usize, vector| Key { vector, model: model as u8, version: shared.cache.version(model) };
         let keys = [key(CHAMPION, champion), key(CHALLENGER, challenger)];
@@ -264,7 +273,9 @@ impl Processor {
             device,
             keys,
             variant,
-            defects,
+            defects: observed.defects,
+            order,
+            undo,
             taken,
             featured,
             looked: featured,
@@ -409,34 +420,32 @@ impl Processor {
     }
 
     fn finish(&self, mut pending: PendingReading, score: f64, tier: Tier, inference_ns: u64) {
-        let Shared { clock, setup, metrics, experiment, .. } = &*self.shared;
+        let Shared { clock, setup, experiment, .. } = &*self.shared;
         let Some(unanswered) = pending.unanswered.take() else { return };
-        let PendingReading { device, keys, variant, taken, featured, looked, .. } = &pending;
-        let (keys, variant, taken, featured, looked) = (*keys, *variant, *taken, *featured, *looked);
+        let PendingReading { device, keys, variant, order, taken, featured, looked, .. } = &pending;
+        let (variant, now, both) = (*variant, clock.now(), experiment.is_on());
+        let mut given = [0.0; 2];
+        given[variant] = score;
+        if both {
+            given[1 - variant] = keys[1 - variant].score();
+        }
+        let model = keys[variant].version;
+        let scores = Scores { variant, model, given, at: self.shared.lasting(now) };
+        let Reading { run, seq, truth, .. } = unanswered.reading;
         let mut state = open(device);
-        let (level, now) = (state.watch.judge(score, variant, &setup.alerts.thresholds), clock.now());
-        let publish = state.watch.alerts(level, score, now, &setup.alerts);
+        let Conclusion { level, publish, said } = state.conclude((run, seq), &scores, setup, both);
+        state.end(*order);
         self.leave(&unanswered.reading.device, &mut state, now);
-        if setup.delivery.idempotent {
-            let said = Said { score, level, model: keys[variant].version };
-            state.recent.note(unanswered.reading.run, unanswered.reading.seq, said);
-        }
-        let judged = experiment.is_on().then(|| {
-            let found = (level, inference_ns);
-            self.compare(&mut state, &pending, unanswered.reading.truth, found)
+        let judged = both.then(|| {
+            let truth = truth.filter(|_| experiment.asks_for_truth());
+            let lesson = truth.map(|truth| state.labelled.get_or_insert_default().learn(truth, said));
+            Judged { variant, inference_ns, flagged: said, lesson }
         });
-        drop(state);
-        if let Some(judged) = judged {
-            experiment.note(judged);
-        }
-        metrics.tier(tier, self.shared.cache.is_on());
-        if level != Level::None {
-            metrics.anomalies.inc();
-        }
+        self.count(level, tier, judged);
         let stages = StageTimes {
             queue_ns: taken.since(unanswered.arrived),
-            features_ns: featured.since(taken),
-            cache_ns: looked.since(featured),
+            features_ns: featured.since(*taken),
+            cache_ns: looked.since(*featured),
             inference_ns,
             reply_ns: 0,
             total_ns: now.since(unanswered.arrived),
@@ -447,36 +456,17 @@ impl Processor {
             anomaly: level != Level::None,
             level,
             tier,
-            model: keys[variant].version,
-            arm: experiment.is_on().then(|| Arm::ALL[variant]),
+            model,
+            arm: both.then(|| Arm::ALL[variant]),
             duplicate: false,
             defects: pending.defects,
             stages,
             arrived: unanswered.arrived,
         };
-        if publish {
-            self.raise_anomaly(&verdict, unanswered.reading.value, now);
-        }
-        unanswered.answer(verdict);
-    }
-
-    /// What both models make of a reading whose `truth` its sender may know; the one in charge `found` it so serious, after so many
-    /// nanoseconds.
-    fn compare(
-        &self,
-        state: &mut Device,
-        pending: &PendingReading,
-        truth: Option<u32>,
-        (level, inference_ns): (Level, u64),
-    ) -> Judged {
-        let Shared { setup, experiment, .. } = &*self.shared;
-        let (variant, other) = (pending.variant, 1 - pending.variant);
-        let mut flagged = [level != Level::None; 2];
-        // The other model's word on the same reading; its answer is not paid for.
-        let score = pending.keys[other].score();
-        flagged[other] = state.watch.judge(score, other, &setup.alerts.thresholds) != Level::None;
-        let truth = truth.filter(|_| experiment.asks_for_truth());
-        let lesson = truth.map(|truth| state.labelled.get_or_insert_default().learn(truth, flagged));
-        Judged { variant, inference_ns, flagged, lesson }
+        let born = state.signal.born;
+        // Under the lock, so that the journal has the changes of a state in their order.
+        let held = self.shared.journal.is_some().then_some(state);
+        self.answer(unanswered, verdict, publish, (born, *order, scores));
+        drop(held);
     }
 }

@@ -144,6 +144,11 @@ impl Server {
         self.pipeline.shared().cache.keys(most).iter().map(Key::encode).collect()
     }
 
+    /// What of a state of before was found when it started, in a sentence; none where no state is kept.
+    pub fn restored(&self) -> Option<String> {
+        self.pipeline.shared().journal.as_ref().map(|journal| journal.found())
+    }
+
     /// What it was told to do, by whom.
     pub(crate) fn acts(&self) -> Arc<ActLog> {
         Arc::clone(&self.acts)
@@ -183,6 +188,7 @@ impl Server {
             // A worker that panicked has already shown in the service's health.
             let _ = worker.join();
         }
+        self.pipeline.end_journal();
     }
 }
 

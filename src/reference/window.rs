@@ -5,7 +5,7 @@ mod log;
 use std::collections::VecDeque;
 
 pub(super) use log::{ClosedWindow, Read, WindowLog, WindowReader};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::service::{Window as Setup, WindowKind};
 
@@ -13,7 +13,7 @@ use crate::service::{Window as Setup, WindowKind};
 const MOST_PANES: usize = 32;
 
 /// What readings of a stretch come to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct WindowSummary {
     /// Where the window begins, nanoseconds of the device's own time.
     pub(super) start_ns: u64,
@@ -49,7 +49,7 @@ impl WindowSummary {
 }
 
 /// The windows of one device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Windows {
     /// Stretches that are not closed, in order of time: panes, or sessions.
     open: VecDeque<WindowSummary>,

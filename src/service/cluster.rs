@@ -43,7 +43,8 @@ pub(crate) static CLUSTER: Section = Section {
             "moves_state",
             Kind::Flag,
             "false",
-            "the state of a device follows it to the instance it speaks to; else it begins anew there",
+            "the state of a device follows it to the instance it speaks to, where there is a `state` with every reading, else at most half \
+             a second old; else it begins anew there",
         ),
     ],
 };

@@ -14,6 +14,7 @@ mod health;
 mod inference;
 mod job;
 mod queue;
+mod state;
 mod tls;
 mod token;
 mod worker;
@@ -33,6 +34,7 @@ pub use inference::{CostDistribution, CostKind, Experiment, Inference};
 pub use job::{AlertTrigger, Backoff, JobClass, Jobs, Work};
 pub(crate) use queue::Priority;
 pub use queue::{Discipline, Overflow, Queue};
+pub use state::State;
 pub use tls::Tls;
 pub(crate) use token::{ANONYMOUS, tokens_in};
 pub use token::{Jwt, Kept, Right, Token};
@@ -64,6 +66,7 @@ pub(crate) static SECTIONS: &[&Section] = &[
     &job::JOBS,
     &job::CLASS,
     &health::HEALTH,
+    &state::STATE,
     &cluster::CLUSTER,
     &tls::TLS,
 ];
@@ -134,6 +137,11 @@ pub(crate) static REFERENCE: Section = Section {
             "it may be broken on purpose: POST /v1/faults lets workers crash, slows inferences, shrinks the queue",
         ),
         Field::optional(
+            "state",
+            Kind::Short(&state::STATE),
+            "what of the devices' state outlives a crash; a bare text is the directory of snapshots and journal",
+        ),
+        Field::optional(
             "cluster",
             Kind::Short(&cluster::CLUSTER),
             "other instances of the service, which meet in Redis",
@@ -171,6 +179,8 @@ pub struct Setup {
     pub health: Health,
     /// What the service does beside judging readings.
     pub jobs: Jobs,
+    /// What of the devices' state outlives a crash; none: nothing does.
+    pub state: Option<State>,
     /// Other instances of the same service.
     pub cluster: Option<Cluster>,
     /// Whether the service may be broken on purpose over its control API.
@@ -212,6 +222,7 @@ impl Setup {
             delivery: Delivery::from_fields(&table("delivery")),
             health: Health::from_fields(&table("health")),
             jobs: Jobs::from_fields(&table("jobs"), report),
+            state: fields.table("state").map(|table| State::from_fields(&table, report)),
             cluster: fields.table("cluster").map(|table| Cluster::from_fields(&table, report)),
             faults: fields.flag("faults"),
             tls: fields.table("tls").and_then(|table| Tls::from_fields(&table, report)),

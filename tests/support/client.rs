@@ -29,6 +29,10 @@ impl Client {
     /// The status of the answer, and its body.
     pub(crate) fn text(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         self.send(method, path, body);
+        self.receive()
+    }
+
+    fn receive(&mut self) -> (u16, String) {
         let (mut status, mut length) = (0, 0);
         for line in self.stream.by_ref().lines() {
             let line = line.unwrap().to_lowercase();
@@ -49,7 +53,13 @@ impl Client {
 
     /// The same, with the body as JSON; null where it is none.
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let (status, text) = self.text(method, path, body);
+        self.send(method, path, body);
+        self.answer()
+    }
+
+    /// The answer to what was sent.
+    pub(crate) fn answer(&mut self) -> (u16, Value) {
+        let (status, text) = self.receive();
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 }

@@ -296,6 +296,9 @@ fn announce(server: &Server, args: &ServeArgs, setup: &Setup) -> io::Result<()> 
     writeln!(out, "  page     {page}")?;
     writeln!(out, "  health   {page}health")?;
     writeln!(out, "  metrics  {page}metrics")?;
+    if let Some(found) = server.restored() {
+        writeln!(out, "  state    {found}")?;
+    }
     if setup.admission.asks() {
         writeln!(out, "  tokens   asked for: Authorization: Bearer TOKEN, over MQTT the password")?;
     }

@@ -27,8 +27,7 @@ pub(in crate::reference) struct Watch {
     anomalies: u64,
     /// The level at which the device has alerted and not come down from; never none.
     standing: Option<Level>,
-    /// When each level was last published, nanoseconds plus one by this instance's clock; 0 never.
-    #[serde(skip)]
+    /// When each level was last published, nanoseconds plus one; 0 never.
     published: [u64; 4],
 }
 

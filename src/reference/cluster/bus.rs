@@ -286,7 +286,7 @@ fn hear(shared: &Shared, back: &ReplySender) -> RedisResult<()> {
         if let Some(alert) = Alert::decode(&text)
             && alert.instance.as_deref() != Some(&shared.setup.instance)
         {
-            shared.pass_on(WorkerMessage::Alert(alert), back);
+            shared.pass_on(WorkerMessage::Alert(alert, None), back);
         }
     }
     Ok(())

@@ -9,6 +9,7 @@
 //! | `squall:score:<key>` | the second tier of the cache |
 //! | `squall:quota:<name>` | when the next reading of a device, token or address would be due, microseconds on the clock of Redis |
 //! | `squall:state:<device>` | the state of a device, as CBOR, where states follow their devices |
+//! | `squall:holder:<device>` | which instance left it there |
 //!
 //! Threads of their own talk to Redis, so that no connection ever waits for it.
 

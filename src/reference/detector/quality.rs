@@ -2,6 +2,8 @@
 //! missing. What they find is wrong with the sensor, not with what it measures, so that it neither raises the score nor
 //! hides behind it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Tick;
 use crate::service::Features;
 
@@ -33,7 +35,7 @@ impl Defects {
 }
 
 /// What one device's data are like as a rule, in 48 bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(in crate::reference) struct Quality {
     last: f64,
     /// When the last reading was taken.

@@ -1,6 +1,7 @@
 //! The dispatcher of the serving thread: what connections hand in goes past the gate to the pipeline, what comes back goes to the
 //! connection it belongs to.
 
+mod alert;
 mod observation;
 
 use std::cell::{Cell, RefCell};
@@ -146,7 +147,7 @@ impl Dispatcher {
     ) -> Self {
         let setup = pipeline.setup();
         let gate = Gate::new(&setup.admission, setup.features.devices);
-        let alert_log = AlertLog::new(&setup.alerts);
+        let alert_log = AlertLog::new(&setup.alerts, pipeline.take_past());
         Self {
             gate: RefCell::new(gate),
             keyring: RefCell::new(keyring),
@@ -361,17 +362,7 @@ impl Dispatcher {
                     WorkerMessage::Answer(reply_to, answer) => self.bring(hub, reply_to, answer),
                     WorkerMessage::Forget(order) => self.pipeline.shared().follow(&order),
                     WorkerMessage::Window(closed) => self.windows.post(&closed),
-                    WorkerMessage::Alert(alert) => {
-                        if let Some(bus) = self.bus.as_ref().filter(|_| alert.instance.is_none()) {
-                            bus.tell(ClusterEvent::Alert(alert.clone()));
-                        }
-                        let logged = self.alert_log.post(alert);
-                        hub.alert(&logged);
-                        // What another instance raised is for that one's jobs.
-                        if logged.alert.instance.is_none() {
-                            self.jobs().heed(&logged.alert);
-                        }
-                    }
+                    WorkerMessage::Alert(alert, number) => self.spread(hub, alert, number),
                 }
             }
             let now = self.pipeline.now();

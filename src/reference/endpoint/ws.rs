@@ -199,7 +199,9 @@ impl Feed {
         match self {
             Self::Alerts(alerts) => match alerts.next().await {
                 Notice::Alert(logged) => Ok(logged.text.to_string()),
-                Notice::Missed(count) => Ok(missed(count)),
+                ref lost @ (Notice::Missed(_) | Notice::Forgotten { .. }) => {
+                    Ok(format!("{{\"type\":\"missed\",{}}}", lost.loss().unwrap_or_default()))
+                }
                 Notice::Cut => Err("too slow for the alerts"),
             },
             Self::Windows(reader) => match reader.next().await {

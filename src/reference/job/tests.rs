@@ -410,7 +410,8 @@ fn the_two_chores_do_their_work() {
     let (device, _) = shared.devices.get(&name);
     jobs.submit(1, None, None, None);
     assert_eq!(shared.devices.len(), 1, "one that has not spoken yet is not silent");
-    crate::reference::device::open(&device).quality.observe(1.0, shared.clock.now(), &service.features);
+    let now = shared.lasting(shared.clock.now());
+    crate::reference::device::open(&device).signal.quality.observe(1.0, now, &service.features);
     let taken = shared.clock.now();
     while shared.clock.now().since(taken) <= 1 {}
     jobs.submit(1, None, None, None);

@@ -33,8 +33,8 @@ impl Workplace {
             Work::Simulate => {}
             Work::CacheWarm => self.warm(class.scores),
             Work::SessionCleanup => {
-                let forgotten =
-                    self.shared.devices.forget_silent(self.shared.clock.now(), class.idle.as_ns());
+                let now = self.shared.lasting(self.shared.clock.now());
+                let forgotten = self.shared.devices.forget_silent(now, class.idle.as_ns());
                 tracing::debug!(forgotten, "devices that were silent for long");
             }
         }

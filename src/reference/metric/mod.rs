@@ -5,6 +5,7 @@ mod family;
 mod histogram;
 mod job;
 mod protobuf;
+mod state;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,6 +21,7 @@ use super::answer::Reason;
 use super::cache::Tier;
 use super::health::Status;
 use super::job::Figures;
+use super::state::Report;
 use super::tls::HandshakeEnd;
 use crate::clock::ProcessUse;
 use crate::service::{FaultKind, Priority};
@@ -133,6 +135,8 @@ pub(super) struct Snapshot {
     pub(super) faults: Vec<(String, FaultKind)>,
     /// How often faults acted, in the order of [`FaultKind::ALL`].
     pub(super) fault_acts: Vec<u64>,
+    /// What outlives a crash; none: nothing does.
+    pub(super) state: Option<Report>,
 }
 
 /// What only the serving thread knows at the moment of a scrape.
@@ -259,6 +263,7 @@ impl Metrics {
         families.extend(serving.times.families());
         families.extend(serving.families());
         families.extend(serving.jobs.families());
+        families.extend(now.state.iter().flat_map(Report::families));
         families
     }
 

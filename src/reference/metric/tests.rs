@@ -17,6 +17,7 @@ fn scene() -> (Metrics, Snapshot, ServingSnapshot) {
         cached: 4,
         faults: vec![("a".into(), FaultKind::Slow)],
         fault_acts: vec![7; FaultKind::ALL.len()],
+        state: None,
     };
     let mut times = ResponseTimes::default();
     for ms in [1, 1, 200] {

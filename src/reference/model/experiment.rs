@@ -175,6 +175,18 @@ impl Experiment {
         self.promoted.store(promoted, Ordering::Relaxed);
     }
 
+    /// Whether the challenger judges all devices.
+    pub(in crate::reference) fn is_promoted(&self) -> bool {
+        self.promoted.load(Ordering::Relaxed)
+    }
+
+    /// Goes on as before the service was started anew. A challenger that was promoted stays so.
+    pub(in crate::reference) fn resume(&self, promoted: bool) {
+        if self.is_on() && promoted != self.is_promoted() {
+            self.decide_by_hand(promoted, "before the restart");
+        }
+    }
+
     pub(in crate::reference) fn report(&self) -> Report {
         let tally = self.tally();
         let accuracy = &tally.accuracy;

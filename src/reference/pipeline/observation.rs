@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::Pipeline;
 use crate::clock::{Tick, memory_available, memory_left, resident_bytes};
 use crate::reference::alert::Alert;
-use crate::reference::answer::WorkerMessage;
 use crate::reference::cluster::{ClusterBus, Link, ScoreStore, SharedGate, StateStore};
 use crate::reference::health::{Health, HealthInputs, Sample};
 use crate::reference::metric::{RedisLink, Snapshot};
@@ -30,10 +29,7 @@ impl Pipeline {
 
     /// Sends an alert of the serving thread's own the way that those of workers come.
     pub(in crate::reference) fn raise(&self, alert: Alert) {
-        self.shared.metrics.alerts.inc();
-        if self.back.sender().try_send(WorkerMessage::Alert(alert)).is_err() {
-            self.shared.metrics.alerts_lost.inc();
-        }
+        self.back.raise(alert, None);
     }
 
     /// How the service is now; `bus` is what leads to other instances.
@@ -74,11 +70,12 @@ impl Pipeline {
         links.into_iter().filter_map(|(purpose, meanwhile, link)| Some((purpose, meanwhile, link?)))
     }
 
-    /// What does not answer, in sentences.
+    /// What does not answer and what cannot be written, in sentences.
     fn away(&self, bus: Option<&ClusterBus>) -> Vec<String> {
         let told =
             |(_, meanwhile, link): (_, &str, &Link)| Some(format!("{}; {meanwhile}", link.complaint()?));
-        self.links(bus).filter_map(told).collect()
+        let unwritten = self.shared.journal.as_ref().and_then(|journal| journal.complaint());
+        self.links(bus).filter_map(told).chain(unwritten).collect()
     }
 
     /// How the ways to Redis are.
@@ -103,6 +100,7 @@ impl Pipeline {
             workers: self.pool.alive(),
             devices: self.shared.devices.len(),
             cached: self.shared.cache.len(),
+            state: self.shared.journal.as_ref().map(|journal| journal.report()),
         }
     }
 }

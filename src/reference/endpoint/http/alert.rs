@@ -93,12 +93,14 @@ async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Gran
         Ok(query) => query,
         Err(reply) => return *reply,
     };
-    let after = after.unwrap_or(0);
-    let there = dispatcher.alert_log.since(after, &filter, limit);
-    if !there.is_empty() || wait_ms == 0 {
-        return page(&there, dispatcher);
+    let (there, mut forgotten) = dispatcher.alert_log.since(after.unwrap_or(0), &filter, limit);
+    if after.is_none() {
+        forgotten = 0;
     }
-    let Some(subscription) = dispatcher.alert_log.subscribe(filter.clone(), Some(after)) else {
+    if !there.is_empty() || forgotten > 0 || wait_ms == 0 {
+        return page(&there, forgotten, dispatcher);
+    }
+    let Some(subscription) = dispatcher.alert_log.subscribe(filter.clone(), after.or(Some(0))) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY);
     };
     let mut stop = dispatcher.stop.clone();
@@ -116,13 +118,18 @@ async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Gran
         }
     });
     let heard = waited.await.ok().flatten();
-    page(&heard.into_iter().collect::<Vec<_>>(), dispatcher)
+    page(&heard.into_iter().collect::<Vec<_>>(), 0, dispatcher)
 }
 
-fn page(alerts: &[LoggedAlert], dispatcher: &Dispatcher) -> Reply {
+/// Some alerts, and how many numbers before them are not kept any more.
+fn page(alerts: &[LoggedAlert], forgotten: u64, dispatcher: &Dispatcher) -> Reply {
     let texts: Vec<&str> = alerts.iter().map(|logged| &*logged.text).collect();
     let last = alerts.last().map_or_else(|| dispatcher.alert_log.last(), |logged| logged.id);
-    reply(StatusCode::OK, JSON, format!("{{\"last\":{last},\"alerts\":[{}]}}", texts.join(",")))
+    reply(
+        StatusCode::OK,
+        JSON,
+        format!("{{\"last\":{last},\"forgotten\":{forgotten},\"alerts\":[{}]}}", texts.join(",")),
+    )
 }
 
 /// `GET /v1/alerts/stream`: server-sent events; a browser that comes back says which one it heard last.

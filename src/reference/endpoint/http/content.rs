@@ -70,7 +70,9 @@ impl Events {
                 Notice::Alert(logged) => {
                     format!("id: {}\nevent: alert\ndata: {}\n\n", logged.id, logged.text)
                 }
-                Notice::Missed(count) => format!("event: missed\ndata: {{\"count\":{count}}}\n\n"),
+                ref lost @ (Notice::Missed(_) | Notice::Forgotten { .. }) => {
+                    format!("event: missed\ndata: {{{}}}\n\n", lost.loss().unwrap_or_default())
+                }
                 Notice::Cut => {
                     self.ended = true;
                     "event: cut\ndata: {\"reason\":\"too slow\"}\n\n".to_owned()

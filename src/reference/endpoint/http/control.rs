@@ -271,7 +271,7 @@ pub(super) fn device(dispatcher: &Dispatcher, name: &str, grant: &Grant) -> Repl
     let Some(handle) = shared.devices.find(&name) else {
         return error(StatusCode::NOT_FOUND, &format!("no device `{name}` is known"));
     };
-    let windows = open(&handle).windows.as_deref().cloned().unwrap_or_default();
+    let windows = open(&handle).signal.windows.as_deref().cloned().unwrap_or_default();
     json(&DeviceReport {
         device: &name,
         window: windows.last,

@@ -11,6 +11,7 @@ mod fault;
 mod guard;
 mod job;
 mod judge;
+mod state;
 mod window;
 
 use std::rc::Rc;
@@ -98,6 +99,7 @@ GET  /v1/faults          what goes wrong on purpose; POST breaks it, if it was s
 GET  /v1/jobs            classes of jobs; POST {\"class\":\"NAME\"} submits one
 GET  /v1/jobs/NUMBER     how a job is; /v1/jobs/dead-letters has those that failed in all their tries
 GET  /v1/jobs/stream     progress as server-sent events; ?job=NUMBER or ?class=NAME
+GET  /v1/state           what of the devices' state outlives a crash; POST /v1/state/snapshot takes a snapshot
 GET  /health             healthy, degraded or unhealthy, with reasons; /live and /ready for probes
 GET  /metrics            for Prometheus
 GET  /openapi.json       all of this, for machines; browsers get a live page here
@@ -261,6 +263,8 @@ async fn answer(
         ("/v1/experiment", Method::POST) => experiment::operate(request, dispatcher, grant.who()).await,
         ("/v1/connections", Method::GET) => control::connections(dispatcher),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
+        ("/v1/state", Method::GET) => state::show(dispatcher),
+        ("/v1/state/snapshot", Method::POST) => state::snapshot(dispatcher).await,
         ("/v1/audit", Method::GET) => audit::list(&request, dispatcher).await,
         ("/health", Method::GET | Method::HEAD) => control::health(dispatcher, request.uri().query()),
         ("/live", Method::GET | Method::HEAD) => control::live(),
@@ -269,12 +273,12 @@ async fn answer(
         ("/openapi.json", Method::GET | Method::HEAD) => reply(StatusCode::OK, JSON, OPENAPI),
         ("/", Method::GET | Method::HEAD) if wants_page(request.headers()) => page(),
         ("/", Method::GET | Method::HEAD) => reply(StatusCode::OK, TEXT, INDEX),
-        ("/v1/readings" | "/v1/cache", _) => not_allowed("POST"),
+        ("/v1/readings" | "/v1/cache" | "/v1/state/snapshot", _) => not_allowed("POST"),
         ("/v1/realtime" | "/v1/faults" | "/v1/jobs" | "/v1/experiment", _) => not_allowed("GET, POST"),
         (
             "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/windows"
             | "/v1/windows/stream" | "/v1/windows/ws" | "/v1/connections" | "/v1/dead-letters" | "/v1/audit"
-            | "/health" | "/live" | "/ready" | "/metrics" | "/openapi.json" | "/",
+            | "/v1/state" | "/health" | "/live" | "/ready" | "/metrics" | "/openapi.json" | "/",
             _,
         ) => not_allowed("GET"),
         (path, Method::GET) if path.starts_with(DEVICES) => {

@@ -132,7 +132,8 @@ fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
         seq: Some(1),
         ..Alert::of_service(AlertClass::Anomaly, Level::High, String::new(), Tick(0))
     };
-    let logged = AlertLog::new(&Alerts::default()).post(alert);
+    let logged =
+        AlertLog::new(&Alerts::default(), crate::reference::state::Past::default()).post(alert, None);
     hub.alert(&logged);
     let outbox = peer.outbox.borrow();
     let sent = String::from_utf8_lossy(outbox.unwritten());
