@@ -74,7 +74,7 @@ fn lot(of: u64) -> u64 {
 fn reading(nth: u64) -> Value {
     let (device, seq) = (nth % DEVICES, nth / DEVICES + 1);
     let noise = (lot(nth) % 1_000) as f64 / 1_000.0;
-    let leap = if lot(nth + 1_000_000) % 67 == 0 { 40.0 } else { 0.0 };
+    let leap = if lot(nth + 1_000_000).is_multiple_of(67) { 40.0 } else { 0.0 };
     let value = 10.0 * device as f64 + noise * (device + 1) as f64 + leap;
     json!({"device": format!("m-{device}"), "seq": seq, "value": value, "run": "k3x9q2ab", "intended_ns": nth * 1_000_000})
 }
@@ -370,7 +370,7 @@ fn leaping(nth: u64) -> Value {
 }
 
 fn leaps(nth: u64) -> bool {
-    nth >= 240 && nth % 20 == 0
+    nth >= 240 && nth.is_multiple_of(20)
 }
 
 /// The verdicts of a service that takes its time, and loses its worker at every leap; and how often a reading was lost with it.

@@ -392,7 +392,7 @@ fn expire<S: Sink>(worker: &Worker<S>, device: &Device, session: Option<&dyn Ses
             Some(Expired::Reading(sample)) => {
                 // On a connection that carries several answers nobody knows whose has begun.
                 let half = session.filter(|session| !session.survives_timeout());
-                worker.expire(device, &sample, half.and_then(|session| session.half_answered()));
+                worker.expire(device, &sample, half.and_then(Session::half_answered));
             }
             Some(Expired::Repeat) => {}
             None => break,

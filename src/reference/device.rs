@@ -84,6 +84,7 @@ pub(super) struct Device {
 
 /// A reading as far as states hang on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "the name that payloads have for it")]
 pub(super) struct Taken {
     pub(super) run: Option<RunToken>,
     pub(super) seq: u64,

@@ -92,12 +92,11 @@ impl Reader {
     /// What has been read of a response that is not complete; `unread` is what waits in the inbox.
     pub(super) fn half_read(&self, unread: &[u8]) -> Option<&'static str> {
         match self.state {
-            State::Done => None,
             State::Head { .. } if !unread.is_empty() => {
                 Some("the response's header section had begun and did not end")
             }
             State::Head { .. } if self.interim => Some("only interim responses (1xx) had come"),
-            State::Head { .. } => None,
+            State::Head { .. } | State::Done => None,
             State::Trailers { .. } => Some("the response's trailer section had begun and did not end"),
             State::UntilEnd => {
                 Some("the response's body lasts until the connection is closed, which it was not")

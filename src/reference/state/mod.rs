@@ -52,6 +52,7 @@ pub(super) struct Settled {
 
 /// What is written down, in this order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "almost every entry is a reading")]
 pub(super) enum Entry {
     Reading(Settled),
     /// All that is known of a device.

@@ -123,7 +123,9 @@ impl<'s> Replay<'s> {
         if held.is_empty() {
             self.held.remove(name);
         }
-        next.iter().for_each(|step| self.apply(&mut state, step));
+        for step in &next {
+            self.apply(&mut state, step);
+        }
     }
 
     fn apply(&self, state: &mut Device, step: &Step) {
@@ -156,7 +158,9 @@ impl<'s> Replay<'s> {
         for (name, held) in std::mem::take(&mut self.held) {
             let (handle, _) = self.shared.devices.get(&Arc::from(name));
             let mut state = open(&handle);
-            held.values().for_each(|step| self.apply(&mut state, step));
+            for step in held.values() {
+                self.apply(&mut state, step);
+            }
         }
         let kept = self.shared.setup.alerts.history;
         let surplus = self.past.alerts.len().saturating_sub(kept);
