@@ -522,7 +522,7 @@ fn an_interrupt_ends_the_comparison_and_every_build() {
             assert_eq!(run["state"], "interrupted");
         }
         let again = desk.squall(&["compare", folder.to_str().unwrap()]);
-        let said = if has_pairs { "of 1000 pairs were run" } else { "there is no run of the base" };
+        let said = if has_pairs { "of 1,000 pairs were run" } else { "there is no run of the base" };
         assert_eq!(again.status.code(), Some(if has_pairs { 0 } else { 12 }), "{}", told(&again));
         assert!(told(&again).contains(said), "{}", told(&again));
         assert_eq!(text(&output.stdout).contains(said), has_pairs, "{}", told(&output));

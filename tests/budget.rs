@@ -259,7 +259,7 @@ name = "x"
     for (budget, said) in [
         ("fleet = \"gamma\"\np99 = \"<1s\"", "there is no fleet `gamma`; there are: alpha, beta"),
         ("phase = \"erly\"\np99 = \"<1s\"", "there is no phase `erly`; there are: steady, late"),
-        ("p99_99 = \"<1s\"", "s.toml: budget.p99_99: of at most"),
+        ("p99_99 = \"<1s\"", "s.toml: budget.p99_99: `p99.99 < 1s` cannot be judged: of at most"),
     ] {
         let ended = squall("run", &format!("\n[[budget]]\n{budget}\n"), None, &[]);
         assert_eq!((ended.output.status.code(), ended.run.is_some()), (Some(2), false));

@@ -158,7 +158,7 @@ fn hits_are_what_the_service_says_they_are_and_no_score_crosses_a_version() {
     let mut client = Client::new(server.http_addr());
     let mut counted: BTreeMap<String, u64> = BTreeMap::new();
     let mut noise = 7_u64;
-    for seq in 0..900 {
+    for seq in 0..2_000 {
         noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let value = 20.0 + (noise >> 40) as f64 / 1e7;
         let (_, verdict) = client.reading(&format!("d-{}", seq % 5), seq, value, "low");
@@ -173,7 +173,7 @@ fn hits_are_what_the_service_says_they_are_and_no_score_crosses_a_version() {
     assert_eq!(figure(&server, "/cache/audited"), counted["semantic"]);
     let raised = client.ask("POST", "/v1/cache", r#"{"operation":"version","model":"histograms"}"#).1;
     assert_eq!(raised["version"], 2);
-    let (_, verdict) = client.reading("d-0", 1_000, 20.0, "low");
+    let (_, verdict) = client.reading("d-0", 10_000, 20.0, "low");
     assert_eq!(
         (&verdict["model"], &verdict["cache"]),
         (&2.into(), &"miss".into()),

@@ -444,11 +444,10 @@ impl Ledger {
 
     /// Takes out one of the readings that are still open at the end of the drain: it is lost.
     pub(super) fn lose(&mut self, now: Tick) -> Option<Sample> {
-        if let Some(sample) = self.give_up(Outcome::Lost, now) {
-            return Some(sample);
-        }
-        let Waiting { phase, reading, attempts, .. } = self.backlog.pop_front()?;
-        Some(Sample { attempts: attempts.made, ..self.unsent(phase, &reading, Outcome::Lost, now) })
+        self.give_up(Outcome::Lost, now).or_else(|| {
+            let Waiting { phase, reading, attempts, .. } = self.backlog.pop_front()?;
+            Some(Sample { attempts: attempts.made, ..self.unsent(phase, &reading, Outcome::Lost, now) })
+        })
     }
 
     fn sample(&self, open: &Outstanding, closing: Closing, completed: Tick) -> Sample {
