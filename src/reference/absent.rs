@@ -96,6 +96,10 @@ impl Server {
         match *self {}
     }
 
+    pub(crate) const fn restored(&self) -> Option<String> {
+        match *self {}
+    }
+
     pub(crate) const fn meter(&self) -> Meter {
         match *self {}
     }
