@@ -142,6 +142,10 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             }
         }
     }
+    // One that leaves while it has no connection is as gone as one that closes its own.
+    if device.leaves(worker.clock.now()) {
+        worker.listens(&device, None);
+    }
 }
 
 /// A connection as soon as it may be; of a device that connects on demand, when there is something to do.
