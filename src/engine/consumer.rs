@@ -77,6 +77,8 @@ pub(super) enum Part {
     Delivery,
     /// It came after the time-out: the delivery is lost already, or was for those who were there before.
     Late,
+    /// It came after the time-out, and it alone was to hear it: a delivery that was due, and is lost.
+    Lost,
     /// It had heard that reading.
     Duplicate,
 }
@@ -212,7 +214,10 @@ impl ConsumerFleet {
             (heard.due, heard.news) = (due, true);
         }
         if is_late {
-            return Heard { part: Part::Late, ..heard };
+            // Nobody else shows that a delivery to this one was due: it shows with what comes too late.
+            let is_own = was_there && self.audit.as_ref().is_none_or(|audit| !audit.is_shared);
+            heard.due += u32::from(is_own);
+            return Heard { part: if is_own { Part::Lost } else { Part::Late }, ..heard };
         }
         let awaited = self.audit.as_mut().and_then(|audit| audit.awaited.get_mut(&reading));
         match awaited.filter(|awaited| was_there && awaited.consumers > 0) {
@@ -343,6 +348,20 @@ mod tests {
             );
             assert!(fleet.expire(Tick(9_000)).is_empty() && fleet.next_deadline() == Tick::FAR);
         }
+    }
+
+    #[test]
+    fn what_one_alone_hears_of_too_late_was_due_and_is_lost() {
+        for scrutiny in [Scrutiny::Own, Scrutiny::Counted] {
+            let mut fleet = fleet(scrutiny, 2);
+            assert_eq!(heard(&mut fleet, 10, 1, 1_101), (1, false, Part::Delivery), "just in time");
+            assert_eq!(heard(&mut fleet, 10, 2, 1_103), (1, false, Part::Lost));
+            assert!(fleet.expire(Tick(9_000)).is_empty(), "it is lost once");
+            fleet.leave(11);
+            fleet.join(11, Tick(1_050));
+            assert_eq!(heard(&mut fleet, 11, 3, 1_500), (0, false, Part::Late), "it was not there yet");
+        }
+        assert_eq!(heard(&mut fleet(Scrutiny::Own, 1), 10, 2, 1_103), (1, false, Part::Lost));
     }
 
     /// Whatever is heard by whom and when: what was due is what was delivered and what was missed.

@@ -18,6 +18,11 @@ fn undelivered() -> Reason {
     )
 }
 
+/// The same, where it came after all.
+fn too_late() -> Reason {
+    Reason::new(Code::word("late"), "heard only after the time-out")
+}
+
 impl<S: Sink> Worker<S> {
     /// A device of this worker heard a reading of another at `heard.at`.
     pub(super) fn hear(&self, device: &Device, heard: Delivery) {
@@ -88,6 +93,11 @@ impl<S: Sink> Worker<S> {
         match part {
             Part::Delivery => {
                 self.settle(device, &self.delivery(device, (intended, at), seq, Outcome::Ok), None);
+            }
+            Part::Lost => {
+                let lost = self.delivery(device, (intended, at), seq, Outcome::Lost);
+                self.settle(device, &lost, Some(&too_late()));
+                self.heard(device, AuditFinding::Late, intended, seq);
             }
             Part::Late => self.heard(device, AuditFinding::Late, intended, seq),
             Part::Duplicate => self.heard(device, AuditFinding::Duplicated, intended, seq),
