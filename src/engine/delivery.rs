@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::consumer::{ConsumerFleet, scrutinies};
 use super::device::Device;
 use super::origin::Origins;
+use super::quiescence::Quiescence;
 use crate::clock::Tick;
 use crate::record::FleetId;
 use crate::scenario::Plan;
@@ -45,6 +46,8 @@ pub(super) struct Wires {
     pub(super) out: Vec<Sender<Notice>>,
     /// When readings came due, where anybody hears of those of others.
     pub(super) origins: Option<Arc<Origins>>,
+    /// When all have settled everything.
+    pub(super) quiescence: Quiescence,
 }
 
 /// One worker's part in passing deliveries on.
@@ -58,8 +61,11 @@ pub(super) struct DeliveryRouter {
 pub(super) fn routers(plan: &Plan, count: usize) -> Vec<DeliveryRouter> {
     let origins = Origins::of(plan).map(Arc::new);
     let (out, inbound): (Vec<_>, Vec<_>) = (0..count).map(|_| channel(BOUND)).unzip();
-    let wires = || Wires { out: out.clone(), origins: origins.clone() };
-    inbound.into_iter().map(|inbound| DeliveryRouter { wires: wires(), inbound }).collect()
+    let routers = inbound.into_iter().zip(Quiescence::among(count)).map(|(inbound, quiescence)| {
+        let wires = Wires { out: out.clone(), origins: origins.clone(), quiescence };
+        DeliveryRouter { wires, inbound }
+    });
+    routers.collect()
 }
 
 /// The fleets that only hear, as far as `devices`, which are one worker's, are of them.

@@ -17,6 +17,7 @@ use super::drive::drive;
 use super::fault::Faults;
 use super::ledger::Ledger;
 use super::leftover;
+use super::quiescence::LOOK_NS;
 use super::reason::attempt_cut_short;
 use super::report::{End, WorkerReport};
 use super::setup::Setup;
@@ -231,19 +232,24 @@ impl<S: Sink> Worker<S> {
                 end = if over { end } else { End::Interrupted };
                 horizon = self.drain(now, order);
             }
-            if self.stage.get() == Stage::Draining && (self.open.get() == 0 || now >= horizon) {
-                self.lose_the_rest(now);
-                return Ok(end);
-            }
+            let is_draining = self.stage.get() == Stage::Draining;
+            let is_quiet = is_draining && self.is_quiet();
+            // What others have told may open something again.
             while let Ok(notice) = inbound.try_recv() {
                 self.take_notice(notice);
+            }
+            let is_settled = is_draining && self.open.get() == 0;
+            if is_draining && (is_settled && is_quiet || now >= horizon) {
+                self.lose_the_rest(now);
+                return Ok(end);
             }
             while let Ok(switch) = switches.try_recv() {
                 self.apply_switch(switch, self.clock.now());
             }
             let next = if drawn { self.timers.borrow().next().unwrap_or(Tick::FAR) } else { now };
-            let deadline =
-                next.min(boundary).min(horizon).min(self.faults.next()).min(self.next_lost_delivery());
+            let look = if is_settled { now.plus_ns(LOOK_NS) } else { Tick::FAR };
+            let fixed = boundary.min(horizon).min(look);
+            let deadline = next.min(fixed).min(self.faults.next()).min(self.next_lost_delivery());
             if self.idle.must_stay_awake(now, deadline, self.open.get() > 0) {
                 self.idle.stay_awake(&self.clock.get(), now).await;
                 continue;
@@ -259,6 +265,12 @@ impl<S: Sink> Worker<S> {
             }
             self.idle.wake();
         }
+    }
+
+    /// Whether nothing is open in the drain, here and wherever others are heard of.
+    fn is_quiet(&self) -> bool {
+        let is_open = self.open.get() > 0;
+        if self.wires.origins.is_some() { self.wires.quiescence.is_reached(is_open) } else { !is_open }
     }
 
     /// Sends nothing any more; gives the instant up to which what is open is waited for.

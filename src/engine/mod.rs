@@ -30,6 +30,7 @@ mod open;
 mod origin;
 mod pause;
 mod policy;
+mod quiescence;
 mod reason;
 mod reception;
 mod reconnect;

@@ -1,5 +1,7 @@
 //! What the devices of a worker hear of the readings of others: how it is booked, and what is lost.
 
+use tokio::sync::mpsc::error::TrySendError;
+
 use super::audit::Hearing;
 use super::consumer::{ConsumerFleet, Heard, Missed, Part};
 use super::delivery::{Delivery, Notice};
@@ -41,7 +43,8 @@ impl<S: Sink> Worker<S> {
     }
 
     fn tell(&self, worker: usize, notice: Notice) {
-        if self.wires.out.get(worker).is_none_or(|out| out.try_send(notice).is_err()) {
+        // One that has left had nothing open: it ended with the drain, or by an error that ends the run.
+        if let Some(Err(TrySendError::Full(_))) = self.wires.out.get(worker).map(|out| out.try_send(notice)) {
             self.undelivered.set(self.undelivered.get() + 1);
         }
     }
