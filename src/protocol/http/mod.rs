@@ -1,5 +1,6 @@
 //! HTTP/1.1: one request per reading, one at a time, over one persistent connection or one each.
 
+mod ask;
 mod driver;
 mod head;
 mod raw;
@@ -17,6 +18,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(super) use self::ask::{Answered, Wording, ask};
 pub(super) use self::driver::{HttpDriver, NAME};
 use self::response::{MAX_KEPT, Reader, Reply};
 pub use self::settings::HttpSettings;
@@ -30,7 +32,7 @@ use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::head::{Head, elements, read as read_head};
 pub(super) use self::request::{Template, check_header, check_target};
-pub(super) use self::response::{chunk_size, content_length};
+pub(super) use self::response::{Transfer, chunk_end, chunk_size, content_length};
 pub(super) use self::settings::{headers, path};
 pub(crate) use self::syntax::valid_header;
 pub(super) use self::syntax::{TRACEPARENT, is_token, misheaded, misplaced, reserved_header};

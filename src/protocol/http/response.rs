@@ -214,12 +214,7 @@ impl Reader {
     }
 
     fn chunk_end(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
-        let size = match inbox.unread() {
-            [b'\r', b'\n', ..] => 2,
-            [b'\n', ..] => 1,
-            [] | [b'\r'] => return Ok(false),
-            _ => return Err(Failure::protocol("a chunk is longer than its size says")),
-        };
+        let Some(size) = chunk_end(inbox.unread())? else { return Ok(false) };
         inbox.consume(size);
         self.state = State::ChunkSize;
         Ok(true)
@@ -267,6 +262,19 @@ pub(in crate::protocol) fn chunk_size(unread: &[u8]) -> Result<Option<(u64, usiz
     Ok(Some((size, consumed)))
 }
 
+/// The length of the line end behind a chunk that `unread` begins with, if it is there.
+///
+/// # Errors
+/// If something else is.
+pub(in crate::protocol) fn chunk_end(unread: &[u8]) -> Result<Option<usize>, Failure> {
+    match unread {
+        [b'\r', b'\n', ..] => Ok(Some(2)),
+        [b'\n', ..] => Ok(Some(1)),
+        [] | [b'\r'] => Ok(None),
+        _ => Err(Failure::protocol("a chunk is longer than its size says")),
+    }
+}
+
 /// Hexadecimal size, then optionally white space and extensions (RFC 9112 §7.1).
 fn parse_chunk_size(line: &[u8]) -> Option<u64> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
@@ -279,9 +287,20 @@ fn parse_chunk_size(line: &[u8]) -> Option<u64> {
 
 /// How the last transfer coding frames the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transfer {
+pub(in crate::protocol) enum Transfer {
     Chunked,
     UntilEnd,
+}
+
+impl Transfer {
+    /// `None` without a coding. The one that is none says nothing: RFC 9112 has abolished it, and servers still write it.
+    pub(in crate::protocol) fn of(head: &Head<'_>) -> Option<Self> {
+        let codings =
+            head.list("transfer-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+        codings.last().map(|coding| {
+            if coding.eq_ignore_ascii_case(b"chunked") { Self::Chunked } else { Self::UntilEnd }
+        })
+    }
 }
 
 /// The framing and the persistence of a response.
@@ -291,11 +310,7 @@ fn start(head: &Head<'_>, to_head: bool) -> Result<Start, Failure> {
         return Err(Failure::protocol("the server switched protocols without being asked"));
     }
     let length = content_length(head)?;
-    // The coding that is none says nothing: RFC 9112 has abolished it, and servers still write it.
-    let codings = head.list("transfer-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-    let transfer = codings.last().map(|coding| {
-        if coding.eq_ignore_ascii_case(b"chunked") { Transfer::Chunked } else { Transfer::UntilEnd }
-    });
+    let transfer = Transfer::of(head);
     let body = match (transfer, length) {
         _ if to_head || status < 200 || status == 204 || status == 304 => State::Done,
         (Some(Transfer::Chunked), _) => State::ChunkSize,

@@ -1,7 +1,7 @@
 //! How a response without end is framed (RFC 9112 §6.3).
 
 use super::super::Failure;
-use super::super::http::{Head, chunk_size, content_length};
+use super::super::http::{Head, Transfer, chunk_end, chunk_size, content_length};
 
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +36,9 @@ pub(super) enum Framed {
 impl Body {
     /// As the header section says.
     pub(super) fn of(head: &Head<'_>) -> Result<Self, Failure> {
-        let codings =
-            head.list("transfer-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-        Ok(match codings.last() {
-            Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Self::Size,
-            Some(_) => Self::UntilEnd,
+        Ok(match Transfer::of(head) {
+            Some(Transfer::Chunked) => Self::Size,
+            Some(Transfer::UntilEnd) => Self::UntilEnd,
             None => content_length(head)?.map_or(Self::UntilEnd, Self::Length),
         })
     }
@@ -58,18 +56,12 @@ impl Body {
                 *self = if size == 0 { Self::Over } else { Self::Chunk(size) };
                 Framed::Framing(line)
             }
-            Self::ChunkEnd => match unread {
-                [b'\r', b'\n', ..] => self.begin(2),
-                [b'\n', ..] => self.begin(1),
-                [b'\r'] => Framed::Incomplete,
-                _ => return Err(Failure::protocol("a chunk is longer than its size says")),
-            },
+            Self::ChunkEnd => {
+                let Some(end) = chunk_end(unread)? else { return Ok(Framed::Incomplete) };
+                *self = Self::Size;
+                Framed::Framing(end)
+            }
         })
-    }
-
-    const fn begin(&mut self, framing: usize) -> Framed {
-        *self = Self::Size;
-        Framed::Framing(framing)
     }
 
     /// So many bytes of content were taken.

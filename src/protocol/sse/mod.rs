@@ -9,26 +9,23 @@ mod settings;
 mod tests;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::body::{Body, Framed};
 pub(super) use self::driver::SseDriver;
 use self::parser::Parser;
 use super::buffer::Inbox;
-use super::compression::{self, Coding};
+use super::compression::Coding;
 use super::correlator::{Correlator, Match};
 use super::fault_injector::{Codec, OwnedMessage};
-use super::http::{self, Head, HttpSettings, Template};
+use super::http::{self, Answered, Head, HttpSettings, Template, Wording};
 use super::note::Notes;
-use super::status::refuses_for_good;
 use super::{Endpoint, Event, Failure, Identity, Message, SessionState, Settings};
 use crate::net::Connection;
-use crate::record::status_line;
 
 /// What is asked for, and has to come.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -51,13 +48,11 @@ struct Position {
     retry: Option<Duration>,
 }
 
-/// What a response says.
-enum Answer {
-    /// Another follows.
-    Interim,
-    Stream(Body),
-    Refused(u16, Coding),
-}
+const WORDING: Wording = Wording {
+    request: "the request for events",
+    unanswered: "the server closed the connection without a response",
+    cut: "the server closed the connection in the middle of its response",
+};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Sse<S> {
     /// Asks for the events, and waits until the server begins to answer.
@@ -71,38 +66,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sse<S> {
         let parser = position.map(|position| Parser::resuming(&position.id, position.retry));
         let parser = parser.unwrap_or_default();
         let request = request(endpoint, identity, parser.last_id())?;
-        let sent = async {
-            stream.write_all(&request).await?;
-            stream.flush().await
-        };
-        sent.await.map_err(|error| Failure::io(&error))?;
-        let (mut inbox, mut tried) = (Inbox::default(), 0);
-        loop {
-            if let Some((size, answer)) = http::read_head(inbox.unread(), &mut tried, answered)? {
-                inbox.consume(size);
-                match answer {
-                    Answer::Interim => tried = 0,
-                    Answer::Refused(status, coding) => return Err(refused(status, coding, inbox.unread())),
-                    Answer::Stream(body) => {
-                        let correlator = Correlator::new(settings, &identity.device);
-                        return Ok(Self { stream, inbox, body, parser, correlator, notes: Notes::default() });
-                    }
-                }
-                continue;
-            }
-            match poll_fn(|cx| inbox.poll_read(&mut stream, cx)).await {
-                Ok(0) if inbox.unread().is_empty() => {
-                    return Err(Failure::closed("the server closed the connection without a response"));
-                }
-                Ok(0) => {
-                    return Err(Failure::closed(
-                        "the server closed the connection in the middle of its response",
-                    ));
-                }
-                Ok(_) => {}
-                Err(error) => return Err(Failure::io(&error)),
-            }
-        }
+        let (inbox, body) = http::ask(&mut stream, &request, &WORDING, answered).await?;
+        let correlator = Correlator::new(settings, &identity.device);
+        Ok(Self { stream, inbox, body, parser, correlator, notes: Notes::default() })
     }
 
     /// What the event that has just come amounts to.
@@ -213,13 +179,13 @@ fn request(endpoint: &Endpoint, identity: &Identity, last_id: &[u8]) -> Result<V
     Ok(bytes)
 }
 
-fn answered(head: &Head<'_>) -> Result<Answer, Failure> {
+fn answered(head: &Head<'_>) -> Result<Answered<Body>, Failure> {
     let coding = Coding::of(head.list("content-encoding"));
     match head.status {
         101 => return Err(Failure::protocol("the server switched protocols without being asked")),
-        100..=199 => return Ok(Answer::Interim),
+        100..=199 => return Ok(Answered::Interim),
         200 => {}
-        status => return Ok(Answer::Refused(status, coding)),
+        status => return Ok(Answered::Refused(status, coding)),
     }
     let stated = head.named("content-type").next().unwrap_or_default();
     let kind = http::elements(stated, b';').next().unwrap_or_default();
@@ -234,13 +200,5 @@ fn answered(head: &Head<'_>) -> Result<Answer, Failure> {
     if coding != Coding::Identity {
         return Err(Failure::protocol("the server compresses the stream, which was not asked for"));
     }
-    Ok(Answer::Stream(Body::of(head)?))
-}
-
-fn refused(status: u16, coding: Coding, body: &[u8]) -> Failure {
-    let body = compression::legible(body, coding, body.len() as u64);
-    Failure::protocol(format!("the server answered the request for events with {}", status_line(status)))
-        .with_code("HTTP", status.into())
-        .with_sample(&body)
-        .final_if(refuses_for_good(status))
+    Ok(Answered::Granted(Body::of(head)?))
 }

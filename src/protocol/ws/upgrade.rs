@@ -1,8 +1,6 @@
 //! The request that turns a connection into a WebSocket.
 
-use std::future::poll_fn;
-
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, generate_request};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -12,12 +10,12 @@ use tokio_tungstenite::tungstenite::http::header::{
 use tokio_tungstenite::tungstenite::http::uri::{PathAndQuery, Uri};
 
 use super::super::buffer::Inbox;
-use super::super::compression::{self, Coding};
-use super::super::http::{self, Head, TRACEPARENT, check_header, check_target, valid_header};
-use super::super::status::refuses_for_good;
+use super::super::compression::Coding;
+use super::super::http::{
+    self, Answered, Head, TRACEPARENT, Wording, check_header, check_target, valid_header,
+};
 use super::super::{Endpoint, Failure, Identity};
 use super::extension::{self, shown};
-use crate::record::status_line;
 
 /// What an upgrade has come to.
 #[derive(Debug)]
@@ -40,39 +38,16 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Opened, Failure> {
     let (bytes, key) = generate_request(request(endpoint, identity, deflate)?)
         .map_err(|error| Failure::protocol(error.to_string()))?;
-    let sent = async {
-        stream.write_all(&bytes).await?;
-        stream.flush().await
-    };
-    sent.await.map_err(|error| Failure::io(&error))?;
     let offer = Offer { accept: derive_accept_key(key.as_bytes()), identity, deflate };
-    let (mut inbox, mut tried) = (Inbox::default(), 0);
-    loop {
-        if let Some((size, answer)) =
-            http::read_head(inbox.unread(), &mut tried, |head| offer.answered(head))?
-        {
-            inbox.consume(size);
-            match answer {
-                Answer::Agreed { deflate } => return Ok(Opened { inbox, deflate }),
-                Answer::Refused(status, coding) => return Err(refused(status, coding, inbox.unread())),
-                Answer::Interim => tried = 0,
-            }
-            continue;
-        }
-        match poll_fn(|cx| inbox.poll_read(stream, cx)).await {
-            Ok(0) if inbox.unread().is_empty() => {
-                return Err(Failure::closed(
-                    "the server closed the connection without answering the upgrade",
-                ));
-            }
-            Ok(0) => {
-                return Err(Failure::closed("the server closed the connection in the middle of the upgrade"));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(Failure::io(&error)),
-        }
-    }
+    let (inbox, deflate) = http::ask(stream, &bytes, &WORDING, |head| offer.answered(head)).await?;
+    Ok(Opened { inbox, deflate })
 }
+
+const WORDING: Wording = Wording {
+    request: "the upgrade",
+    unanswered: "the server closed the connection without answering the upgrade",
+    cut: "the server closed the connection in the middle of the upgrade",
+};
 
 /// What was asked for.
 struct Offer<'a> {
@@ -82,22 +57,13 @@ struct Offer<'a> {
     deflate: bool,
 }
 
-/// What a response says of the upgrade.
-enum Answer {
-    Agreed {
-        deflate: bool,
-    },
-    Refused(u16, Coding),
-    /// Another response follows.
-    Interim,
-}
-
 impl Offer<'_> {
-    fn answered(&self, head: &Head<'_>) -> Result<Answer, Failure> {
+    /// Whether messages may be compressed, once the upgrade is granted.
+    fn answered(&self, head: &Head<'_>) -> Result<Answered<bool>, Failure> {
         match head.status {
             101 => {}
-            100..=199 => return Ok(Answer::Interim),
-            status => return Ok(Answer::Refused(status, Coding::of(head.list("content-encoding")))),
+            100..=199 => return Ok(Answered::Interim),
+            status => return Ok(Answered::Refused(status, Coding::of(head.list("content-encoding")))),
         }
         if head.old {
             return Err(Failure::protocol("the server upgraded over HTTP/1.0, which knows no upgrade"));
@@ -120,7 +86,7 @@ impl Offer<'_> {
         }
         let deflate = extension::agreed(head, self.deflate)?;
         self.subprotocol(head)?;
-        Ok(Answer::Agreed { deflate })
+        Ok(Answered::Granted(deflate))
     }
 
     /// The one that was offered has to be selected, and no other (RFC 6455 §4.1). What was offered may be a secret.
@@ -145,14 +111,6 @@ fn lacking(head: &Head<'_>, name: &str, word: &str) -> Failure {
     let found: Vec<String> = head.list(name).map(shown).collect();
     let found = if found.is_empty() { "nothing".to_owned() } else { format!("`{}`", found.join(", ")) };
     Failure::protocol(format!("the server's answer to the upgrade says {found} in {name}, and not `{word}`"))
-}
-
-fn refused(status: u16, coding: Coding, body: &[u8]) -> Failure {
-    let body = compression::legible(body, coding, body.len() as u64);
-    Failure::protocol(format!("the server answered the upgrade with {}", status_line(status)))
-        .with_code("HTTP", status.into())
-        .with_sample(&body)
-        .final_if(refuses_for_good(status))
 }
 
 /// The upgrade of one device: its own request target, sub-protocol and header fields, where it has some.
