@@ -1,6 +1,8 @@
 //! What comes in, as JSON, CBOR or a compact binary layout, and what goes out, as JSON: the wire contract that all
 //! endpoints share.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{Deserializer, IgnoredAny};
@@ -88,18 +90,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Loose<T> {
     }
 }
 
+/// A reading as it comes; `S` is its texts.
 #[derive(Deserialize, Default)]
-struct Wire<'a> {
-    #[serde(borrow)]
-    device: Option<std::borrow::Cow<'a, str>>,
+struct Wire<S> {
+    device: Option<S>,
     seq: Option<Whole>,
     value: Option<f64>,
-    #[serde(borrow, default)]
-    priority: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    priority: Option<S>,
     #[serde(default, rename = "intended_ns")]
     taken_ns: Option<Whole>,
-    #[serde(borrow, default)]
-    run: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    run: Option<S>,
     #[serde(default)]
     schema: Loose<Whole>,
     #[serde(default, rename = "taken_ns")]
@@ -110,26 +112,14 @@ struct Wire<'a> {
     truth: Loose<Whole>,
 }
 
-/// The same from an encoding whose decoder lends nothing.
-#[derive(Deserialize)]
-struct Owned {
-    device: Option<String>,
-    seq: Option<Whole>,
-    value: Option<f64>,
-    #[serde(default)]
-    priority: Option<String>,
-    #[serde(default, rename = "intended_ns")]
-    taken_ns: Option<Whole>,
-    #[serde(default)]
-    run: Option<String>,
-    #[serde(default)]
-    schema: Loose<Whole>,
-    #[serde(default, rename = "taken_ns")]
-    second_taken_ns: Loose<Whole>,
-    #[serde(default)]
-    class: Loose<String>,
-    #[serde(default)]
-    truth: Loose<Whole>,
+/// A text of the bytes that came, copied only where it has escapes.
+#[derive(Deserialize, Default)]
+struct Lent<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl AsRef<str> for Lent<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Reading {
@@ -146,69 +136,74 @@ impl Reading {
     /// Reads one reading. The first byte tells the encoding: a map of CBOR (RFC 8949) begins with 0xa0 to 0xbf, a binary
     /// layout with its number, anything else is taken for JSON. Fields that its schema does not have are passed over.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadReading> {
-        let not = |what: &str, error: &dyn std::fmt::Display| BadReading {
-            device: None,
-            seq: None,
-            run: None,
-            reason: format!("not a reading{what}: {error}"),
-        };
-        let wire: Wire<'_> = match bytes.first() {
+        match bytes.first() {
             Some(0xa0..=0xbf) => {
                 let mut rest = bytes;
-                let owned: Owned =
+                // Its decoder lends nothing.
+                let wire: Wire<String> =
                     ciborium::from_reader(&mut rest).map_err(|error| not(" in CBOR", &error))?;
                 if !rest.is_empty() {
                     return Err(not(" in CBOR", &"bytes follow it"));
                 }
-                owned.into()
+                wire.check()
             }
-            Some(1 | 2) => {
-                binary(bytes).ok_or_else(|| not(" in the binary layout", &"it is cut short or not UTF-8"))?
-            }
+            Some(1 | 2) => binary(bytes)
+                .ok_or_else(|| not(" in the binary layout", &"it is cut short or not UTF-8"))?
+                .check(),
             // No text begins so.
             Some(layout @ (3..=8 | 14..=31)) => {
                 let unknown = format!("layout {layout} is unknown; there are 1 and 2");
-                return Err(not(" in a binary layout", &unknown));
+                Err(not(" in a binary layout", &unknown))
             }
-            _ => serde_json::from_slice(bytes).map_err(|error| not("", &error))?,
-        };
-        if wire.value.is_some_and(|value| !value.is_finite()) {
+            _ => serde_json::from_slice::<Wire<Lent<'_>>>(bytes).map_err(|error| not("", &error))?.check(),
+        }
+    }
+}
+
+/// What of which nothing can be made out.
+fn not(what: &str, error: &dyn fmt::Display) -> BadReading {
+    BadReading { device: None, seq: None, run: None, reason: format!("not a reading{what}: {error}") }
+}
+
+impl<S: AsRef<str>> Wire<S> {
+    /// The reading that it is, if it is one.
+    fn check(self) -> Result<Reading, BadReading> {
+        if self.value.is_some_and(|value| !value.is_finite()) {
             return Err(not("", &"`value` is not a finite number"));
         }
-        if wire.value.is_some_and(|value| value.abs() > LARGEST_VALUE) {
+        if self.value.is_some_and(|value| value.abs() > LARGEST_VALUE) {
             return Err(not("", &"`value` lies beyond 1e300"));
         }
-        let seq = wire.seq.map(|seq| seq.0);
-        let device = wire
+        let seq = self.seq.map(|seq| seq.0);
+        let device = self
             .device
-            .as_deref()
-            .filter(|device| !device.is_empty() && !is_longer(device, LONGEST_DEVICE))
+            .as_ref()
+            .map(AsRef::as_ref)
+            .filter(|device: &&str| !device.is_empty() && !is_longer(device, LONGEST_DEVICE))
             .map(Arc::from);
         // What is not a token is some other thing of the sender's.
-        let run = wire.run.as_deref().and_then(RunToken::of);
+        let run = self.run.as_ref().and_then(|run| RunToken::of(run.as_ref()));
         let bad = |reason: &str| BadReading { device: device.clone(), seq, run, reason: reason.to_owned() };
-        let (taken_ns, class) = wire.by_schema().map_err(|reason| bad(&reason))?;
-        let (Some(device), Some(seq), Some(value)) = (device.clone(), seq, wire.value) else {
+        let (taken_ns, class) = self.by_schema().map_err(|reason| bad(&reason))?;
+        let (Some(device), Some(seq), Some(value)) = (device.clone(), seq, self.value) else {
             return Err(bad(
                 "a reading needs `device` (1 to 128 characters), `seq` (a whole number) and `value` (a number)",
             ));
         };
         let priority =
-            match wire.priority.as_deref() {
+            match self.priority.as_ref().map(AsRef::as_ref) {
                 None => None,
                 Some(word) => Some(Priority::of(word).ok_or_else(|| {
                     bad("`priority` is one of \"critical\", \"high\", \"medium\" and \"low\"")
                 })?),
             };
-        let truth = match wire.truth {
+        let truth = match self.truth {
             Loose::Is(Whole(number)) => Some(u32::try_from(number).unwrap_or(u32::MAX)),
             Loose::Absent | Loose::Other => None,
         };
-        Ok(Self { device, seq, value, priority, taken_ns, run, class, truth })
+        Ok(Reading { device, seq, value, priority, taken_ns, run, class, truth })
     }
-}
 
-impl Wire<'_> {
     /// When it was taken and the class of its device, as its schema has them; or why it is none.
     fn by_schema(&self) -> Result<(Option<u64>, Option<Arc<str>>), String> {
         match self.schema {
@@ -240,25 +235,6 @@ impl Wire<'_> {
     }
 }
 
-impl From<Owned> for Wire<'_> {
-    fn from(owned: Owned) -> Self {
-        let Owned { device, seq, value, priority, taken_ns, run, schema, second_taken_ns, class, truth } =
-            owned;
-        Self {
-            device: device.map(Into::into),
-            seq,
-            value,
-            priority: priority.map(Into::into),
-            taken_ns,
-            run: run.map(Into::into),
-            schema,
-            second_taken_ns,
-            class,
-            truth,
-        }
-    }
-}
-
 /// Whether a text has more characters than `most`. Counts them only where it may: every one takes at least a byte.
 fn is_longer(text: &str, most: usize) -> bool {
     text.len() > most && text.chars().nth(most).is_some()
@@ -267,10 +243,10 @@ fn is_longer(text: &str, most: usize) -> bool {
 /// Layout 1: the byte 1; the length of the device's name in one byte, and the name; `seq` and the instant it was due as
 /// 64-bit integers; the number of values in one byte, and the values as 64-bit floats, all big-endian; then padding. The first
 /// value is the one that is judged. Layout 2 has the token of the run, 8 characters, behind its first byte, the 2.
-fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
+fn binary(bytes: &[u8]) -> Option<Wire<&str>> {
     let (layout, rest) = bytes.split_first()?;
     let (run, rest) = rest.split_at_checked(if *layout == 2 { RunToken::LENGTH } else { 0 })?;
-    let run = std::str::from_utf8(run).ok().filter(|run| !run.is_empty()).map(Into::into);
+    let run = std::str::from_utf8(run).ok().filter(|run| !run.is_empty());
     let (length, rest) = rest.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;
     let (seq, rest) = rest.split_first_chunk::<8>()?;
@@ -281,7 +257,7 @@ fn binary(bytes: &[u8]) -> Option<Wire<'_>> {
     let device = std::str::from_utf8(name).ok()?;
     let taken_ns = Some(Whole(u64::from_be_bytes(*taken)));
     Some(Wire {
-        device: Some(device.into()),
+        device: Some(device),
         seq: Some(Whole(u64::from_be_bytes(*seq))),
         value,
         taken_ns,
