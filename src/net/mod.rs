@@ -7,7 +7,6 @@ mod connection;
 mod connection_fault;
 mod lingering;
 mod link;
-mod maybe_tls;
 mod message_fault;
 mod pipeline;
 mod proxy;
@@ -22,10 +21,9 @@ pub(crate) use active_fault::ActiveFault;
 pub(crate) use connection::Connection;
 pub(crate) use connection_fault::{ConnectionFaults, EngineTimer};
 pub(crate) use link::Link;
-pub(crate) use maybe_tls::MaybeTls;
 pub(crate) use message_fault::{Activation, Decision, MessageFaults};
 pub(crate) use proxy::{Proxy, ProxyPlan, ProxyReport, listen};
 pub(crate) use tls::{
-    ClientIdentity, DeviceTls, FleetTls, PemFault, PemPart, TlsFailure, TlsLink, TlsSettings, TlsVersions,
+    ClientIdentity, DeviceTls, FleetTls, PemFault, PemPart, TlsFailure, TlsSettings, TlsVersions,
     authorities, client_identity, is_server_name, revocations,
 };

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::Endpoint;
 use super::http::read_head;
 use crate::fault::ServiceFault;
-use crate::net::{DeviceTls, Link, TlsLink};
+use crate::net::{Connection, DeviceTls, Link};
 use crate::record::RunToken;
 use crate::service::SIGNATURE;
 use crate::units::{Secret, Span, is_steering};
@@ -216,7 +216,7 @@ impl FaultClient {
         order: Option<&str>,
     ) -> io::Result<(StatusCode, Vec<u8>)> {
         let link = Link::dial(address, None, None).await?;
-        let mut stream = TlsLink::shake_hands(link, tls).await?;
+        let mut stream = Connection::shake_hands(link, tls).await?;
         let (method, body) = order.map_or(("GET", ""), |order| ("POST", order));
         let token = self.token.as_ref().map(|token| format!("authorization: Bearer {}\r\n", token.reveal()));
         let token = token.unwrap_or_default();

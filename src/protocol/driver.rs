@@ -11,7 +11,7 @@ use super::exchange::{Exchange, Stated};
 use super::{Credential, Endpoint, Failure, Identity, Misfit, Session, Settings, TABLE};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter, Section};
-use crate::net::{Connection, Link, TlsLink};
+use crate::net::{Connection, Link};
 use crate::record::{Close, Protocol};
 
 /// A protocol. Its folder holds everything about it; the rest of the program knows it through this.
@@ -192,13 +192,13 @@ impl Dialer<'_> {
             return if self.endpoint.is_tls() {
                 Err(Failure::protocol(unprepared))
             } else {
-                Ok(Connection::Plain(link))
+                Ok(Connection::plain(link))
             };
         };
         self.progress.shaking_hands();
-        let link = TlsLink::shake_hands(link, tls).await.map_err(|error| Failure::io(&error))?;
-        self.progress.shook_hands(link.is_resumed());
-        Ok(Connection::Tls(link))
+        let connection = Connection::shake_hands(link, tls).await.map_err(|error| Failure::io(&error))?;
+        self.progress.shook_hands(connection.is_resumed());
+        Ok(connection)
     }
 }
 

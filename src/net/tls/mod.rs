@@ -15,4 +15,4 @@ pub(crate) use device::DeviceTls;
 pub(crate) use failure::TlsFailure;
 pub(crate) use identity::{ClientIdentity, PemFault, PemPart, authorities, client_identity, revocations};
 pub(crate) use settings::{FleetTls, TlsSettings, TlsVersions, is_server_name};
-pub(crate) use stream::TlsLink;
+pub(super) use stream::TlsLayer;

@@ -1,4 +1,4 @@
-//! A link under TLS, as a stream of plain bytes.
+//! TLS over a link: plain bytes on one side, what the link carries on the other.
 
 use std::cell::RefCell;
 use std::io;
@@ -31,12 +31,11 @@ thread_local! {
     static READING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A [`Link`] with TLS over it. Network faults act on what is encrypted.
+/// TLS over a [`Link`], which whoever polls it lends. Network faults act on what is encrypted.
 ///
 /// As with a link no codec has to flush it: a write is ready when the link has all of it, and reading sends on what is left.
 #[derive(Debug)]
-pub(crate) struct TlsLink {
-    link: Link,
+pub(in crate::net) struct TlsLayer {
     session: TlsSession,
     /// Received, and no whole record yet.
     incoming: Vec<u8>,
@@ -49,18 +48,17 @@ pub(crate) struct TlsLink {
     leaving: bool,
 }
 
-impl TlsLink {
+impl TlsLayer {
     /// Shakes hands over `link`, as `device`.
     ///
     /// Knows no time-out: drop the future to give up.
     ///
     /// # Errors
     /// A [`TlsFailure`] inside, if one side does not accept the other or what comes is not TLS; else what the link says.
-    pub(crate) async fn shake_hands(link: Link, device: &DeviceTls) -> io::Result<Box<Self>> {
+    pub(in crate::net) async fn shake_hands(link: &mut Link, device: &DeviceTls) -> io::Result<Box<Self>> {
         let session = TlsSession::new(device).map_err(TlsFailure::into_io)?;
         // Over a kilobyte, and moved about while the codec above is set up.
-        let mut stream = Box::new(Self {
-            link,
+        let mut layer = Box::new(Self {
             session,
             incoming: Vec::new(),
             plain: Vec::new(),
@@ -68,60 +66,45 @@ impl TlsLink {
             owed: 0,
             leaving: false,
         });
-        std::future::poll_fn(|cx| stream.poll_handshake(cx)).await?;
-        Ok(stream)
+        std::future::poll_fn(|cx| layer.poll_handshake(link, cx)).await?;
+        Ok(layer)
     }
 
     /// Whether the server took up the device's last session.
-    pub(crate) fn is_resumed(&self) -> bool {
+    pub(in crate::net) fn is_resumed(&self) -> bool {
         self.session.is_resumed()
     }
 
     /// Whether the server may still refuse the device, which takes itself for connected.
-    pub(crate) fn awaits_admission(&self) -> bool {
+    pub(in crate::net) fn awaits_admission(&self) -> bool {
         self.session.awaits_admission()
-    }
-
-    /// See [`Link::abort`].
-    pub(crate) fn abort(&mut self) {
-        self.link.abort();
-    }
-
-    /// See [`Link::look`].
-    pub(crate) fn look(&mut self) {
-        self.link.look();
-    }
-
-    /// Encrypted bytes, those of handshakes included, since the last call.
-    pub(crate) fn take_traffic(&mut self) -> (u64, u64) {
-        self.link.take_traffic()
     }
 
     /// Bytes of its own buffers.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::net) fn held(&self) -> usize {
         self.incoming.capacity() + self.plain.capacity() + self.outgoing.capacity()
     }
 
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.process(&mut [], None)?;
+    fn poll_handshake(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.process(link, &mut [], None)?;
         loop {
-            if let Err(error) = ready!(self.poll_drain(cx)) {
-                return Poll::Ready(Err(self.last_word(cx, error)));
+            if let Err(error) = ready!(self.poll_drain(link, cx)) {
+                return Poll::Ready(Err(self.last_word(link, cx, error)));
             }
             if !self.session.is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
-            if ready!(self.poll_receive(cx, None))? == 0 {
+            if ready!(self.poll_receive(link, cx, None))? == 0 {
                 return Poll::Ready(Err(TlsFailure::unfinished().into_io()));
             }
         }
     }
 
     /// Hands what is encrypted to the link; ready when there is nothing left.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_drain(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
-            match ready!(Pin::new(&mut self.link).poll_write(cx, &self.outgoing))? {
+            match ready!(Pin::new(&mut *link).poll_write(cx, &self.outgoing))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => drop(self.outgoing.drain(..n)),
             }
@@ -135,6 +118,7 @@ impl TlsLink {
     /// end of the stream.
     fn poll_receive(
         &mut self,
+        link: &mut Link,
         cx: &mut Context<'_>,
         buf: Option<&mut ReadBuf<'_>>,
     ) -> Poll<io::Result<usize>> {
@@ -148,18 +132,23 @@ impl TlsLink {
                 memory.resize(CHUNK, 0);
             }
             let mut free = ReadBuf::new(memory);
-            ready!(Pin::new(&mut self.link).poll_read(cx, &mut free))?;
+            ready!(Pin::new(&mut *link).poll_read(cx, &mut free))?;
             let received = free.filled_mut();
             let gained = received.len();
             if gained > 0 {
-                self.process(received, buf)?;
+                self.process(link, received, buf)?;
             }
             Poll::Ready(Ok(gained))
         })
     }
 
     /// Works through `received`, behind what was incomplete before; messages go to `buf` as far as they fit.
-    fn process(&mut self, received: &mut [u8], mut buf: Option<&mut ReadBuf<'_>>) -> io::Result<()> {
+    fn process(
+        &mut self,
+        link: &mut Link,
+        received: &mut [u8],
+        mut buf: Option<&mut ReadBuf<'_>>,
+    ) -> io::Result<()> {
         let plain = &mut self.plain;
         let keep = |message: &[u8]| {
             let fits = buf.as_ref().map_or(0, |buf| if plain.is_empty() { buf.remaining() } else { 0 });
@@ -184,21 +173,26 @@ impl TlsLink {
         };
         passed.map_err(|failure| {
             // The server learns why, if it still listens.
-            let unheard = self.poll_drain(&mut Context::from_waker(std::task::Waker::noop()));
+            let unheard = self.poll_drain(link, &mut Context::from_waker(std::task::Waker::noop()));
             drop(unheard);
             failure.into_io()
         })
     }
 
     /// Why a write failed: what the server said last, if it said something.
-    fn last_word(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
-        match self.poll_receive(cx, None) {
+    fn last_word(&mut self, link: &mut Link, cx: &mut Context<'_>, error: io::Error) -> io::Error {
+        match self.poll_receive(link, cx, None) {
             Poll::Ready(Err(said)) if TlsFailure::of(&said).is_some() => said,
             _ => error,
         }
     }
 
-    fn poll_encrypted(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<io::Result<()>> {
+    fn poll_encrypted(
+        &mut self,
+        link: &mut Link,
+        cx: &mut Context<'_>,
+        message: &[u8],
+    ) -> Poll<io::Result<()>> {
         WRITING.with_borrow_mut(|memory| {
             let length =
                 self.session.encrypt(message, &mut self.incoming, memory).map_err(TlsFailure::into_io)?;
@@ -206,7 +200,7 @@ impl TlsLink {
             self.owed = message.len() as u32;
             let mut written = 0;
             while self.outgoing.is_empty() && written < record.len() {
-                match Pin::new(&mut self.link).poll_write(cx, record.get(written..).unwrap_or_default()) {
+                match Pin::new(&mut *link).poll_write(cx, record.get(written..).unwrap_or_default()) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Ok(n)) => written += n,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -217,14 +211,16 @@ impl TlsLink {
                 return Poll::Ready(Ok(()));
             }
             self.outgoing.extend_from_slice(record.get(written..).unwrap_or_default());
-            self.poll_drain(cx)
+            self.poll_drain(link, cx)
         })
     }
 }
 
-impl AsyncRead for TlsLink {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+/// As [`AsyncRead`] and [`AsyncWrite`] have it, over `link`.
+impl TlsLayer {
+    pub(in crate::net) fn poll_read(
+        &mut self,
+        link: &mut Link,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -243,9 +239,9 @@ impl AsyncRead for TlsLink {
             }
             if !self.outgoing.is_empty() {
                 // What was left of a write goes on; if it cannot, reading will say why.
-                let _ = self.poll_drain(cx);
+                let _ = self.poll_drain(link, cx);
             }
-            if ready!(self.poll_receive(cx, Some(buf)))? == 0 {
+            if ready!(self.poll_receive(link, cx, Some(buf)))? == 0 {
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::ConnectionReset,
                     "the connection ended without TLS' goodbye (close_notify)",
@@ -253,34 +249,45 @@ impl AsyncRead for TlsLink {
             }
         }
     }
-}
 
-impl AsyncWrite for TlsLink {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    pub(in crate::net) fn poll_write(
+        &mut self,
+        link: &mut Link,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let passed = if self.owed > 0 || buf.is_empty() {
-            self.poll_drain(cx)
+            self.poll_drain(link, cx)
         } else {
-            self.poll_encrypted(cx, buf.get(..MOST_PLAIN).unwrap_or(buf))
+            self.poll_encrypted(link, cx, buf.get(..MOST_PLAIN).unwrap_or(buf))
         };
         if let Err(error) = ready!(passed) {
-            return Poll::Ready(Err(self.last_word(cx, error)));
+            return Poll::Ready(Err(self.last_word(link, cx, error)));
         }
         let written = (std::mem::take(&mut self.owed) as usize).min(buf.len());
         Poll::Ready(Ok(written))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.link).poll_flush(cx)
+    pub(in crate::net) fn poll_flush(
+        &mut self,
+        link: &mut Link,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(link, cx))?;
+        Pin::new(&mut *link).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::net) fn poll_shutdown(
+        &mut self,
+        link: &mut Link,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.leaving {
             self.leaving = true;
             // A ticket that has come is kept only once it is read: a device that sends and leaves would never resume.
-            self.link.look();
+            link.look();
             while !self.session.peer_closed() {
-                match self.poll_receive(cx, None) {
+                match self.poll_receive(link, cx, None) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Err(said)) if TlsFailure::of(&said).is_some() => {
                         return Poll::Ready(Err(said));
@@ -288,10 +295,9 @@ impl AsyncWrite for TlsLink {
                     _ => break,
                 }
             }
-            let this = &mut *self;
-            this.session.say_goodbye(&mut this.incoming, &mut this.outgoing).map_err(TlsFailure::into_io)?;
+            self.session.say_goodbye(&mut self.incoming, &mut self.outgoing).map_err(TlsFailure::into_io)?;
         }
-        ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.link).poll_shutdown(cx)
+        ready!(self.poll_drain(link, cx))?;
+        Pin::new(&mut *link).poll_shutdown(cx)
     }
 }

@@ -128,7 +128,7 @@ fn answered(pki: &Pki, answer: &'static [u8]) -> io::Error {
             // Whatever else comes is read, so that the socket closes in order.
             while socket.read(&mut [0; 4096]).await.unwrap_or(0) > 0 {}
         };
-        let shaking = async { TlsLink::shake_hands(link, &device).await.unwrap_err() };
+        let shaking = async { Connection::shake_hands(link, &device).await.unwrap_err() };
         let (error, ()) = tokio::join!(shaking, serving);
         error
     })

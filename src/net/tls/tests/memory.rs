@@ -35,7 +35,7 @@ fn keep(listener: &Listener, server: &Arc<ServerConfig>) {
 
 /// Bytes of one idle connection of `devices`, the device's own part included.
 async fn of_one(port: u16, mut device: impl FnMut() -> DeviceTls) -> usize {
-    let mut kept: Vec<(DeviceTls, Box<TlsLink>)> = Vec::with_capacity(2 * IDLE);
+    let mut kept: Vec<(DeviceTls, Connection)> = Vec::with_capacity(2 * IDLE);
     let mut before = 0;
     for nth in 0..2 * IDLE {
         if nth == IDLE {
@@ -43,7 +43,7 @@ async fn of_one(port: u16, mut device: impl FnMut() -> DeviceTls) -> usize {
         }
         let device = device();
         let link = Link::dial(([127, 0, 0, 1], port).into(), None, None).await.unwrap();
-        let mut stream = TlsLink::shake_hands(link, &device).await.unwrap();
+        let mut stream = Connection::shake_hands(link, &device).await.unwrap();
         let mut greeting = [0; 5];
         stream.read_exact(&mut greeting).await.unwrap();
         kept.push((device, stream));

@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
 use self::pki::Pki;
-use super::super::Link;
 use super::super::tests::block_on;
+use super::super::{Connection, Link};
 use super::*;
 
 /// The server's side of one connection, moved by the test.
@@ -88,12 +88,12 @@ impl Peer {
 async fn meet(
     server: &Arc<ServerConfig>,
     device: &DeviceTls,
-) -> (std::io::Result<Box<TlsLink>>, Peer, Result<(), rustls::Error>) {
+) -> (std::io::Result<Connection>, Peer, Result<(), rustls::Error>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let client = async {
         let link = Link::dial(address, None, None).await.unwrap();
-        TlsLink::shake_hands(link, device).await
+        Connection::shake_hands(link, device).await
     };
     let server = async {
         let (socket, _) = listener.accept().await.unwrap();
@@ -108,14 +108,14 @@ async fn meet(
 }
 
 /// The same, where both sides are content.
-async fn connected(server: &Arc<ServerConfig>, device: &DeviceTls) -> (Box<TlsLink>, Peer) {
+async fn connected(server: &Arc<ServerConfig>, device: &DeviceTls) -> (Connection, Peer) {
     let (client, peer, passed) = meet(server, device).await;
     passed.unwrap();
     (client.unwrap(), peer)
 }
 
 /// One look at what has come, without waiting: messages, or `None`.
-fn glance(stream: &mut TlsLink) -> Option<std::io::Result<Vec<u8>>> {
+fn glance(stream: &mut Connection) -> Option<std::io::Result<Vec<u8>>> {
     let mut bytes = vec![0; 32 * 1024];
     let mut buf = ReadBuf::new(&mut bytes);
     let mut cx = Context::from_waker(Waker::noop());

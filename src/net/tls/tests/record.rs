@@ -8,7 +8,7 @@ use tokio::io::AsyncWrite;
 use super::*;
 
 /// What the stream holds for itself.
-fn held(stream: &TlsLink) -> usize {
+fn held(stream: &Connection) -> usize {
     stream.held()
 }
 
@@ -106,7 +106,7 @@ fn an_end_without_goodbye_is_a_reset_and_one_with_it_the_end_of_the_stream() {
 }
 
 /// Writes until nothing more fits, and gives how much was taken.
-async fn fill(client: &mut TlsLink, message: &[u8]) -> usize {
+async fn fill(client: &mut Connection, message: &[u8]) -> usize {
     let mut taken = 0;
     poll_fn(|cx| {
         loop {
