@@ -257,12 +257,9 @@ fn cbor(context: &RenderContext<'_>, reading: &Reading, size: Option<usize>, out
 fn pad(entries: usize, begin: usize, size: Option<usize>, out: &mut Vec<u8>) {
     // With one entry more the head of this one takes two bytes.
     const ONE_BYTE: usize = 23;
-    let wanted = size.is_some_and(|size| size > out.len() - begin);
-    if entries == ONE_BYTE && wanted {
-        out.splice(begin..=begin, [MAP | 0x18, ONE_BYTE as u8]);
-    }
+    let grows = entries == ONE_BYTE;
     // The key takes 4 bytes, the head of the text 1 to 5 by its length.
-    let missing = size.unwrap_or(0).saturating_sub(out.len() - begin);
+    let missing = size.unwrap_or(0).saturating_sub(out.len() - begin + usize::from(grows));
     let length = match missing {
         0..5 => return,
         5..29 => missing - 5,
@@ -270,6 +267,9 @@ fn pad(entries: usize, begin: usize, size: Option<usize>, out: &mut Vec<u8>) {
         262..65_543 => missing - 7,
         _ => missing - 9,
     };
+    if grows {
+        out.splice(begin..=begin, [MAP | 0x18, ONE_BYTE as u8]);
+    }
     let count = if entries < ONE_BYTE { begin } else { begin + 1 };
     if let Some(count) = out.get_mut(count) {
         *count += 1;

@@ -87,7 +87,7 @@ pub trait Sink: Send + 'static {
     fn gauge(&mut self, fleet: FleetId, gauge: &Gauge);
 
     /// The delivery audit found something in the current phase, about reading `seq` of the fleet's device number `device`.
-    /// `about` says of which phase, fleet and kind it is: a reading, or its delivery to a device of a fleet that only hears.
+    /// `about` says of which phase, fleet and kind it is: of a reading of that fleet, or of a delivery to a device of a fleet that only hears.
     fn finding(&mut self, about: (PhaseId, FleetId, Kind), finding: AuditFinding, device: u32, seq: u64);
 
     /// A reading in which a seeded anomaly shows has ended. Follows its [`Sink::completed`].

@@ -25,13 +25,8 @@ impl Plan {
     /// With every one that cannot, and what to do about it.
     pub fn budgets_have_data(&self) -> Result<(), ScenarioError> {
         let budgets = self.scenario().budgets.iter();
-        let mut problems: Vec<Diagnostic> = budgets.flat_map(|budget| hopeless(self, budget)).collect();
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let omitted = problems.len().saturating_sub(MOST);
-        problems.truncate(MOST);
-        Err(Diagnostics { file: self.scenario().source.clone(), problems, omitted }.into())
+        let problems = budgets.flat_map(|budget| hopeless(self, budget)).collect();
+        self.scenario().all_told(problems)
     }
 
     /// Of every fleet whose readings are all due before the measured phases, that nothing of it is measured, and what to do.
@@ -89,6 +84,11 @@ impl Scenario {
                 help: format!("write a URL that begins with {scheme}:// there, or take this table out"),
             });
         }
+        self.all_told(problems)
+    }
+
+    /// Refuses what has `problems`, with as many of them as can be read.
+    fn all_told(&self, mut problems: Vec<Diagnostic>) -> Result<(), ScenarioError> {
         if problems.is_empty() {
             return Ok(());
         }

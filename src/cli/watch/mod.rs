@@ -25,8 +25,9 @@ use session::Session;
 /// Shows the run until the user leaves it.
 pub(super) fn watch(args: &WatchArgs) -> Result<Exit, CliError> {
     let Choice { directory, order } = choice::choose(args)?;
-    let mut session = Session::open(&directory, order, args)?;
+    // Opening reads all that the run has recorded so far.
     give_way();
+    let mut session = Session::open(&directory, order, args)?;
     if let Some(address) = args.live_on {
         web::serve(&mut session, address, args.of.is_some())?;
         return Ok(Exit::Fine);

@@ -1,6 +1,7 @@
 //! How well the service found what was seeded: the score of a run, from its `anomalies.csv` and `summary.csv`.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::path::Path;
 
 use serde::Serialize;
@@ -272,8 +273,8 @@ impl Detections {
     ) -> Result<Self, TableError> {
         let mut episodes = BTreeMap::new();
         for row in rows {
-            let row = row?;
-            let place = (row.fleet.clone(), row.device.clone(), row.episode);
+            let mut row = row?;
+            let place = (mem::take(&mut row.fleet), mem::take(&mut row.device), row.episode);
             episodes.entry(place).or_insert(Episode::new(row.kind)).add(&row);
         }
         let mut fleets: BTreeMap<String, Score> = BTreeMap::new();

@@ -217,8 +217,11 @@ fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> Option<IntervalRow> {
 
 /// Puts in what the log knows of a row, and what follows from its counts.
 fn complete(row: &mut SummaryRow, distributions: &Distributions) {
-    let tag = |times: &str| Some(format!("{}.{}.{}.{times}", row.fleet, row.protocol, row.phase));
     let response = (!row.is_headline()).then(|| tag_of(row, "response"));
+    // Only readings have times beside their response, and their sum over all is in no log.
+    let has_parts = !row.is_headline() && row.kind == Kind::Reading.name();
+    let tags = ["service", "pacing-lag", "ok"].map(|times| has_parts.then(|| Some(tag_of(row, times))));
+    let [service, pacing, ok] = tags.map(|tag| distributions.get(&tag?).filter(|times| !times.is_empty()));
     let figures = &mut row.figures;
     if row.duration_s > 0.0 {
         figures.rate_per_s = figures.ok as f64 / row.duration_s;
@@ -229,15 +232,13 @@ fn complete(row: &mut SummaryRow, distributions: &Distributions) {
     let at = |times: &Histogram<u64>, quantile: Quantile| {
         Some(Millis(times.value_at_quantile(quantile.fraction())))
     };
-    let full = |times: &str| distributions.get(&tag(times)).filter(|times| !times.is_empty());
-    let service =
-        full("service").map(|times| (at(times, Quantile::P50), at(times, Quantile::P99), times.max()));
-    let pacing = full("pacing-lag").map(|times| (at(times, Quantile::P50), at(times, Quantile::P99)));
+    let service = service.map(|times| (at(times, Quantile::P50), at(times, Quantile::P99), times.max()));
+    let pacing = pacing.map(|times| (at(times, Quantile::P50), at(times, Quantile::P99)));
     if let Some((p50, p99, max)) = service {
         (figures.service_p50_ms, figures.service_p99_ms, figures.service_max_ms) =
             (p50, p99, Some(Millis(max)));
     }
-    let ok = full("ok").map(|times| (at(times, Quantile::P50), at(times, Quantile::P99)));
+    let ok = ok.map(|times| (at(times, Quantile::P50), at(times, Quantile::P99)));
     if let Some((p50, p99)) = ok {
         (figures.ok_p50_ms, figures.ok_p99_ms) = (p50, p99);
     }

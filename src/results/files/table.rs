@@ -27,7 +27,7 @@ pub struct SummaryRow {
     pub fleet: String,
     /// Protocol, or `all`.
     pub protocol: String,
-    /// `reading` or `connect`.
+    /// `reading`, `connect`, `tls` or `delivery`.
     pub kind: String,
     /// The figures.
     #[serde(flatten)]

@@ -255,7 +255,7 @@ fn nothing_is_kept_where_the_broker_forgets_and_nothing_secret_is_shown() {
     let suspended = suspend(session);
     let (shown, hidden) = (format!("{suspended:?}"), format!("{:?}", b"s3cret"));
     assert!(!shown.contains("s3cret") && !shown.contains(hidden.trim_matches(['[', ']'])), "{shown}");
-    assert_eq!(size_of::<SessionState>(), 8);
+    assert!(seqs(&suspended).contains(&41));
 }
 
 /// A broker that keeps its session, and what it has passed on.
