@@ -37,6 +37,7 @@ mod guard;
 mod hlog_reader;
 #[path = "support/http.rs"]
 mod http_service;
+mod instance;
 mod interop_device;
 mod interop_mqtt;
 mod interop_reference;

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 /// Listens for interrupts for as long as the process lives.
 #[derive(Debug)]
@@ -46,6 +47,11 @@ impl Interrupts {
     pub(super) fn wait(&self) {
         // The listening thread never ends before the process does; if it could, waiting would be pointless.
         let _ = self.received.recv();
+    }
+
+    /// Blocks until the next interrupt, or for `patience`; whether there was one.
+    pub(super) fn wait_for(&self, patience: Duration) -> bool {
+        self.received.recv_timeout(patience).is_ok()
     }
 }
 

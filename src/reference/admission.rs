@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::unsync::Cache;
 use tokio::sync::oneshot;
@@ -49,6 +50,8 @@ impl Gcra {
 /// A connection as the place that readings come from.
 #[derive(Debug)]
 pub(super) struct Source {
+    /// Tells it from all other connections of this process.
+    number: u64,
     /// Its peer's, of IPv6 the 64 bits that are one subscriber's.
     address: IpAddr,
     /// When its next reading would be due.
@@ -58,11 +61,17 @@ pub(super) struct Source {
 impl Source {
     /// A connection whose peer has this `address`.
     pub(super) fn new(address: IpAddr) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let address = match address.to_canonical() {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
             ip @ IpAddr::V4(_) => ip,
         };
-        Self { address, due: Cell::new(0) }
+        Self { number: COUNT.fetch_add(1, Ordering::Relaxed), address, due: Cell::new(0) }
+    }
+
+    /// What tells it from all other connections of this process.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Its peer's address, as far as it tells senders apart.

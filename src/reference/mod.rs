@@ -7,6 +7,7 @@
 mod admission;
 mod alert;
 mod answer;
+mod broker;
 mod cache;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -19,6 +20,7 @@ mod detector;
 mod device;
 mod endpoint;
 mod fault;
+mod front;
 #[cfg(any(fuzzing, feature = "internals"))]
 mod harness;
 mod health;
@@ -39,8 +41,10 @@ mod token;
 mod whole;
 mod window;
 
+pub(crate) use broker::Broker;
 pub use config::{Config, TlsCredentials};
 pub(crate) use config::{addresses, host, origin};
+pub(crate) use front::{Front, Place, Setup as FrontSetup};
 #[cfg(fuzzing)]
 pub use harness::fuzz;
 #[cfg(feature = "internals")]

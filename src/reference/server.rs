@@ -211,7 +211,7 @@ fn bus(
     Ok(Some(Arc::new(ClusterBus::start(&cluster, shares_quotas, Monotonic::start(), back.clone())?)))
 }
 
-fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {
+pub(super) fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {
     let addr = SocketAddr::new(bind, port);
     let listener = TcpListener::bind(addr).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::InUse { bind, port, flag },

@@ -2,6 +2,7 @@
 
 mod exposure;
 mod folder;
+mod instance;
 mod wording;
 
 use std::io::{self, Write};
@@ -9,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use self::folder::{FleetDevices, Folder};
+use self::instance::InstanceArgs;
 use super::CliError;
 use super::args::LogForm;
 use super::exit::Exit;
@@ -78,6 +80,9 @@ pub(super) struct ServeArgs {
     /// Accept signed tokens (JWT) by the public Ed25519 key in this PEM file
     #[arg(long, value_name = "FILE")]
     pub(super) jwt_eddsa: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) instances: InstanceArgs,
 
     /// Threads that compute verdicts; 0 computes them where readings come in
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
@@ -169,6 +174,9 @@ fn allowed_origin(text: &str) -> Result<String, String> {
 /// Serves until the first interrupt.
 pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
     let setup = setup(args)?;
+    if let Some(count) = args.instances.count {
+        return instance::serve_several(args, &setup, usize::from(count));
+    }
     let (http, mqtt) = if setup.tls.is_some() { (8_443, 8_883) } else { (8_080, 1_883) };
     let config = Config {
         bind: args.bind,
@@ -188,7 +196,11 @@ pub(super) fn serve(args: &ServeArgs) -> Result<Exit, CliError> {
     }
     announce(&server, args, &config.setup)
         .map_err(|error| CliError::failed(format!("cannot write to standard output: {error}")))?;
-    interrupts.wait();
+    if args.instances.tethered {
+        instance::wait(&interrupts);
+    } else {
+        interrupts.wait();
+    }
     bundled::record(&server, &config.setup)?;
     server.stop();
     Ok(Exit::Fine)

@@ -1,5 +1,6 @@
 //! Alerts and heartbeats between instances, on threads of their own.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -24,8 +25,6 @@ const CHANNEL: &str = "squall:alerts";
 
 /// Events that wait for Redis; what comes beyond that is lost to other instances and counted.
 const WAITING: usize = 4_096;
-/// Devices that are announced at once.
-const DEVICES: usize = 1_000;
 /// Devices that are remembered while Redis is away.
 const MOST_NEWS: usize = 100_000;
 /// How often a thread that waits looks whether the service stops.
@@ -78,7 +77,7 @@ impl ClusterBus {
             setup: setup.clone(),
             stopping: AtomicBool::new(false),
             lost: AtomicU64::new(0),
-            instances: Mutex::new(Instances { this: setup.instance.clone(), living: Vec::new() }),
+            instances: Mutex::new(Instances { this: setup.instance.clone(), ..Instances::default() }),
             living: AtomicUsize::new(1),
             replica: Replica::new(),
         });
@@ -168,7 +167,7 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
     let expiry_ms = (shared.setup.expiry.as_ns() / 1_000_000).max(100);
     let beat = Duration::from_millis(expiry_ms / 3).min(Duration::from_secs(1));
     let mut connection: Option<Connection> = None;
-    let mut news: Vec<String> = Vec::new();
+    let mut news: BTreeSet<String> = BTreeSet::new();
     let clock = Monotonic::start();
     let mut due = clock.now();
     while !shared.stops() {
@@ -178,7 +177,9 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
                 for event in std::iter::once(event).chain(events.try_iter().take(WAITING)) {
                     match event {
                         ClusterEvent::Alert(alert) => alerts.push(alert),
-                        ClusterEvent::Device(device) => news.push(device.to_string()),
+                        ClusterEvent::Device(device) => {
+                            news.insert(device.to_string());
+                        }
                     }
                 }
             }
@@ -189,25 +190,26 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
             // It answers when it has taken the first news: a connection alone says little.
             connection = shared.link.connect().map_or_else(|error| shared.link.note(Err(error)), Some);
         }
-        news.truncate(MOST_NEWS);
+        while news.len() > MOST_NEWS {
+            news.pop_last();
+        }
         let Some(open) = &mut connection else {
             // Who listens elsewhere misses these; here they were published already.
             shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
             continue;
         };
-        let beats = clock.now() >= due || news.len() >= DEVICES;
-        let outcome = tell(shared, open, &alerts, beats.then_some((expiry_ms, &news)));
+        let beats = clock.now() >= due;
+        let outcome = tell(shared, open, &alerts, &news);
+        let outcome = outcome.and_then(|()| if beats { meet(shared, open, expiry_ms) } else { Ok(()) });
         let outcome = outcome.and_then(|()| keep_in_step(shared, open, beats, back));
-        match shared.link.note(outcome) {
-            None => {
-                shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
-                connection = None;
-            }
-            Some(()) if beats => {
-                news.clear();
-                due = clock.now().plus_ns(beat.as_nanos() as u64);
-            }
-            Some(()) => {}
+        if shared.link.note(outcome).is_none() {
+            shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
+            connection = None;
+            continue;
+        }
+        news.clear();
+        if beats {
+            due = clock.now().plus_ns(beat.as_nanos() as u64);
         }
     }
     if let Some(mut open) = connection {
@@ -216,22 +218,31 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
     }
 }
 
+/// Publishes alerts, and says which devices have come here: at once, so that who hears of a device twice hears it in order.
 fn tell(
     shared: &Shared,
     connection: &mut Connection,
     alerts: &[Alert],
-    beat: Option<(u64, &Vec<String>)>,
+    devices: &BTreeSet<String>,
 ) -> RedisResult<()> {
     for alert in alerts {
         let text = alert.encode(0, Some(&shared.setup.instance));
         cmd("PUBLISH").arg(CHANNEL).arg(text).exec(connection)?;
     }
-    if let Some((expiry_ms, devices)) = beat {
-        registry::announce(connection, &shared.setup.instance, expiry_ms, devices)?;
-        let found = registry::living(connection, &shared.setup.instance)?;
-        shared.living.store(found.living.len(), Ordering::Relaxed);
-        *shared.instances.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    if !devices.is_empty() {
+        let moved = registry::introduce(connection, &shared.setup.instance, devices)?;
+        shared.instances.lock().unwrap_or_else(PoisonError::into_inner).moved += moved;
     }
+    Ok(())
+}
+
+/// Says that this instance lives, and looks who else does.
+fn meet(shared: &Shared, connection: &mut Connection, expiry_ms: u64) -> RedisResult<()> {
+    registry::announce(connection, &shared.setup.instance, expiry_ms)?;
+    let found = registry::living(connection, &shared.setup.instance)?;
+    shared.living.store(found.living.len(), Ordering::Relaxed);
+    let mut known = shared.instances.lock().unwrap_or_else(PoisonError::into_inner);
+    *known = Instances { moved: known.moved, ..found };
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Who is connected where: instances that live, and the one each device spoke to last.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use redis::{Connection, RedisResult, cmd, pipe};
 
@@ -12,19 +13,24 @@ const INSTANCE: &str = "squall:instance:";
 /// Instances at once; more are not told apart.
 const MOST: usize = 1_000;
 
-/// Says that `instance` lives, for the next `expiry_ms`, and which devices spoke to it since it said so last.
-pub(super) fn announce(
+/// Says that `instance` lives, for the next `expiry_ms`.
+pub(super) fn announce(connection: &mut Connection, instance: &str, expiry_ms: u64) -> RedisResult<()> {
+    cmd("SET").arg(format!("{INSTANCE}{instance}")).arg(1).arg("PX").arg(expiry_ms).exec(connection)
+}
+
+/// Says that `devices` speak to `instance` now; how many of them had spoken to another one last.
+pub(super) fn introduce(
     connection: &mut Connection,
     instance: &str,
-    expiry_ms: u64,
-    devices: &[String],
-) -> RedisResult<()> {
+    devices: &BTreeSet<String>,
+) -> RedisResult<u64> {
+    let before: Vec<Option<String>> = cmd("HMGET").arg(CONNECTIONS).arg(devices).query(connection)?;
     let mut pipeline = pipe();
-    pipeline.cmd("SET").arg(format!("{INSTANCE}{instance}")).arg(1).arg("PX").arg(expiry_ms).ignore();
     for device in devices {
         pipeline.cmd("HSET").arg(CONNECTIONS).arg(device).arg(instance).ignore();
     }
-    pipeline.exec(connection)
+    pipeline.exec(connection)?;
+    Ok(before.iter().flatten().filter(|place| *place != instance).count() as u64)
 }
 
 /// Says that `instance` is no more.
@@ -52,14 +58,12 @@ pub(super) fn living(connection: &mut Connection, this: &str) -> RedisResult<Ins
     }
     names.sort();
     names.dedup();
-    let places: HashMap<String, String> = cmd("HGETALL").arg(CONNECTIONS).query(connection)?;
-    let (mut counts, mut stale): (HashMap<&str, usize>, Vec<&str>) = (HashMap::new(), Vec::new());
-    for (device, instance) in &places {
-        if names.contains(instance) {
-            *counts.entry(instance).or_default() += 1;
-        } else {
-            stale.push(device);
-        }
+    let mut places: HashMap<String, String> = cmd("HGETALL").arg(CONNECTIONS).query(connection)?;
+    let stale: Vec<String> =
+        places.extract_if(|_, instance| !names.contains(instance)).map(|(device, _)| device).collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for instance in places.values() {
+        *counts.entry(instance).or_default() += 1;
     }
     if !stale.is_empty() {
         cmd("HDEL").arg(CONNECTIONS).arg(&stale).exec(connection)?;
@@ -68,5 +72,6 @@ pub(super) fn living(connection: &mut Connection, this: &str) -> RedisResult<Ins
         devices: counts.get(instance.as_str()).copied().unwrap_or(0),
         instance: instance.clone(),
     };
-    Ok(Instances { this: this.to_owned(), living: names.iter().map(place).collect() })
+    let living = names.iter().map(place).collect();
+    Ok(Instances { this: this.to_owned(), living, moved: 0, places: Arc::new(places) })
 }

@@ -5,7 +5,7 @@ mod alert;
 mod observation;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -103,8 +103,8 @@ pub(in crate::reference) struct Dispatcher {
     pub(super) acts: Arc<ActLog>,
     /// Told of each of them.
     pub(super) acted: Notify,
-    /// Devices that other instances have been told of.
-    known: RefCell<HashSet<Arc<str>>>,
+    /// Devices that other instances have been told of, and by which connection they spoke then.
+    known: RefCell<HashMap<Arc<str>, u64>>,
     /// Turns true when the service stops.
     pub(in crate::reference) stop: watch::Receiver<bool>,
     /// Connections open at once, per listener; further ones are closed at once.
@@ -231,7 +231,7 @@ impl Dispatcher {
     /// The same, where an answer of all instances is not waited for here: it is to be brought to [`Self::decide`].
     pub(super) fn ask(&self, device: &Arc<str>, sender: Sender<'_>, now: Tick) -> Ruling {
         if let Some(bus) = &self.bus {
-            self.introduce(device, bus);
+            self.introduce(device, sender, bus);
             if let Some(shared) = bus.gate() {
                 self.gate.borrow_mut().share_among(bus.living() as u64);
                 let gate = self.gate.borrow();
@@ -281,16 +281,17 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Lets other instances know that a device speaks to this one.
-    fn introduce(&self, device: &Arc<str>, bus: &ClusterBus) {
+    /// Lets other instances know that a device speaks to this one: again over each new connection, for it may have been elsewhere.
+    fn introduce(&self, device: &Arc<str>, sender: Sender<'_>, bus: &ClusterBus) {
+        let connection = sender.source.number();
         let mut known = self.known.borrow_mut();
-        if known.contains(device) {
+        if known.get(device) == Some(&connection) {
             return;
         }
         if known.len() >= self.pipeline.setup().features.devices {
             known.clear();
         }
-        known.insert(Arc::clone(device));
+        known.insert(Arc::clone(device), connection);
         bus.tell(ClusterEvent::Device(Arc::clone(device)));
     }
 

@@ -289,10 +289,36 @@ fn percent_decoded(part: &str) -> String {
         .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
+/// Where a device is, as `GET /v1/connections?device=NAME` tells it.
+#[derive(Serialize)]
+struct Whereabouts<'a> {
+    this: &'a str,
+    device: &'a str,
+    /// The instance that it spoke to last; none if it has not been heard of.
+    instance: Option<&'a str>,
+}
+
 /// `GET /v1/connections`: who is connected where, as far as other instances said so.
-pub(super) fn connections(dispatcher: &Dispatcher) -> Reply {
+pub(super) fn connections(dispatcher: &Dispatcher, query: Option<&str>, grant: &Grant) -> Reply {
     let instances = dispatcher.bus.as_ref().map(|bus| bus.instances()).unwrap_or_default();
-    json(&instances)
+    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let device = match (pairs.next(), pairs.next()) {
+        (None, _) => return json(&instances),
+        (Some((key, device)), None) if key == "device" => device,
+        _ => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "write ?device=NAME for one device, or nothing for all instances",
+            );
+        }
+    };
+    if let Err(denial) = grant.demand_device(&device) {
+        return admission::refusal(&denial);
+    }
+    let instance = instances.places.get(&*device).map(String::as_str);
+    // Who is alone is told of nobody, but knows its own.
+    let alone = dispatcher.bus.is_none() && dispatcher.pipeline.shared().devices.find(&device).is_some();
+    json(&Whereabouts { this: &instances.this, device: &device, instance: instance.or(alone.then_some("")) })
 }
 
 pub(super) fn dead_letters(dispatcher: &Dispatcher) -> Reply {

@@ -91,7 +91,7 @@ GET  /v1/windows/stream  the same as server-sent events, and /v1/windows/ws over
 GET  /v1/realtime        what it does now; POST {\"operation\":\"start\"|\"stop\"|\"pause\"|\"status\"}
 GET  /v1/experiment      champion and challenger; POST {\"operation\":\"promote\"|\"rollback\"}
 GET  /v1/devices/NAME    its windows, and the model that judges it
-GET  /v1/connections     who is connected where, over all instances
+GET  /v1/connections     who is connected where, over all instances; ?device=NAME for one
 GET  /v1/dead-letters    what could not be processed, and why
 GET  /v1/audit           who told it what, and when; ?after=ID&wait_ms=30000 waits for the next
 POST /v1/cache           {\"operation\":\"flush\"|\"version\"|\"device\"|\"keys\"|\"warm\"}
@@ -261,7 +261,7 @@ async fn answer(
         ("/v1/jobs/stream", Method::GET) => job::watch(&request, dispatcher),
         ("/v1/experiment", Method::GET) => experiment::report(dispatcher),
         ("/v1/experiment", Method::POST) => experiment::operate(request, dispatcher, grant.who()).await,
-        ("/v1/connections", Method::GET) => control::connections(dispatcher),
+        ("/v1/connections", Method::GET) => control::connections(dispatcher, request.uri().query(), &grant),
         ("/v1/dead-letters", Method::GET) => control::dead_letters(dispatcher),
         ("/v1/state", Method::GET) => state::show(dispatcher),
         ("/v1/state/snapshot", Method::POST) => state::snapshot(dispatcher).await,
