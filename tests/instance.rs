@@ -7,13 +7,16 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::program::{ask, signal, wait_until};
+use squall::clock::Monotonic;
+
+use crate::program::{Desk, ask, events, signal, told, wait_until};
 
 /// `squall serve --instances N`, and what it said of itself.
 struct Instances {
     child: Child,
     _out: BufReader<ChildStdout>,
     front: SocketAddr,
+    mqtt: SocketAddr,
     /// Where each instance is, and its process.
     places: Vec<(SocketAddr, u32)>,
 }
@@ -23,6 +26,25 @@ fn json(address: SocketAddr, path: &str) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
+/// A reading of a device over a connection of its own, which gets its verdict.
+fn judge(address: SocketAddr, device: &str, seq: u64, value: f64) {
+    let body = format!(r#"{{"device":"{device}","seq":{seq},"value":{value}}}"#);
+    let answer = ask(address, "POST", "/v1/readings", &body);
+    assert!(answer.contains(r#""type":"verdict""#), "{answer}");
+}
+
+/// Readings that wobble a little; the last leaps, and raises an alert.
+fn leap(address: SocketAddr, device: &str) {
+    for seq in 0..40 {
+        judge(address, device, seq, if seq == 39 { 500.0 } else { 20.0 + (seq % 3) as f64 * 0.1 });
+    }
+}
+
+/// Whether an instance tells the alert of a device that leapt.
+fn hears(address: SocketAddr, device: &str) -> bool {
+    ask(address, "GET", &format!("/v1/alerts?device={device}"), "").contains(r#""seq":39"#)
+}
+
 impl Instances {
     fn start(count: usize, rule: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
@@ -30,7 +52,7 @@ impl Instances {
         command.args(["--front", rule]).args(more);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let (mut front, mut places) = (None, Vec::new());
+        let (mut front, mut mqtt, mut places) = (None, None, Vec::new());
         for line in out.by_ref_lines() {
             let address =
                 line.split_once("http://").and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
@@ -39,16 +61,16 @@ impl Instances {
                 places.push((address.unwrap(), process));
             }
             front = front.or(address);
+            mqtt = mqtt.or_else(|| line.split_once("mqtt://")?.1.parse().ok());
         }
         assert_eq!(places.len(), count);
-        Self { child, _out: out, front: front.unwrap(), places }
+        Self { child, _out: out, front: front.unwrap(), mqtt: mqtt.unwrap(), places }
     }
 
-    /// A reading of a device over a connection of its own, which gets its verdict.
-    fn judge(&self, device: &str, seq: u64, value: f64) {
-        let body = format!(r#"{{"device":"{device}","seq":{seq},"value":{value}}}"#);
-        let answer = ask(self.front, "POST", "/v1/readings", &body);
-        assert!(answer.contains(r#""type":"verdict""#), "{answer}");
+    /// Gives an order about faults to the front.
+    fn order(&self, order: &str) -> Value {
+        let answer = ask(self.front, "POST", "/v1/faults", order);
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
     /// Devices that have a state, added up over all instances.
@@ -90,7 +112,7 @@ fn devices_that_are_not_kept_to_an_instance_begin_anew_and_are_counted() {
     for (rule, is_sticky) in [("round-robin", false), ("sticky", true)] {
         let service = Instances::start(2, rule, &[]);
         for reading in 0..2 * DEVICES {
-            service.judge(&format!("m-{}", reading % DEVICES), (reading / DEVICES) as u64, 20.0);
+            judge(service.front, &format!("m-{}", reading % DEVICES), (reading / DEVICES) as u64, 20.0);
         }
         let met = in_turn(DEVICES, 2);
         let moved = met.values().filter(|met| met[0] != met[1]).count() as u64;
@@ -140,9 +162,7 @@ fn devices_that_are_not_kept_to_an_instance_begin_anew_and_are_counted() {
 #[test]
 fn alerts_cross_instances_and_who_is_gone_is_passed_over() {
     let service = Instances::start(2, "sticky", &[]);
-    for seq in 0..40 {
-        service.judge("pump-1", seq, if seq == 39 { 500.0 } else { 20.0 + (seq % 3) as f64 * 0.1 });
-    }
+    leap(service.front, "pump-1");
     wait_until("both have the alert, one of them from the other", || {
         let heard = service.places.iter().map(|(http, _)| ask(*http, "GET", "/v1/alerts?device=pump-1", ""));
         let heard: Vec<String> = heard.collect();
@@ -152,7 +172,7 @@ fn alerts_cross_instances_and_who_is_gone_is_passed_over() {
     // The first is asked how the service is, until it is gone.
     signal(service.places[0].1, "KILL");
     for device in 0..20 {
-        service.judge(&format!("m-{device}"), 0, 20.0);
+        judge(service.front, &format!("m-{device}"), 0, 20.0);
     }
     wait_until("it is known to be gone", || {
         let shares = json(service.front, "/v1/instances");
@@ -162,4 +182,128 @@ fn alerts_cross_instances_and_who_is_gone_is_passed_over() {
     wait_until("the others do not count on it", || {
         json(service.front, "/v1/connections")["living"].as_array().unwrap().len() == 1
     });
+}
+
+/// Devices of three protocols that send again what failed, and who hears the alerts; in the middle an instance is killed.
+const KILLED: &str = r#"
+[scenario]
+name = "killed"
+[run]
+warm_up = "0s"
+drain = "60s"
+connect_timeout = "60s"
+[[phase]]
+name = "whole"
+duration = "5s"
+[fleet.posts]
+protocol = "http"
+devices = 8
+rate = "5/s"
+timeout = "60s"
+retry = { attempts = 20, timeout = "20s", first = "20ms", max = "200ms", budget = 1.0 }
+signal = { kind = "daily", level = 20, amplitude = 2, day = "10s", noise = 0.1 }
+anomalies = { spikes = 0.2, size = 15, after = 5 }
+[fleet.lines]
+protocol = "ws"
+devices = 8
+rate = "5/s"
+timeout = "60s"
+retry = { attempts = 20, timeout = "20s", first = "20ms", max = "200ms", budget = 1.0 }
+[fleet.sensors]
+protocol = "mqtt"
+devices = 8
+rate = "5/s"
+timeout = "60s"
+retry = { attempts = 20, timeout = "20s", first = "20ms", max = "200ms", budget = 1.0 }
+[fleet.boards]
+protocol = "sse"
+model = "subscriber"
+devices = 4
+timeout = "30s"
+[[fault]]
+name = "death"
+kind = "instance-kill"
+instance = 1
+start = "2s"
+"#;
+
+#[test]
+fn no_reading_is_lost_that_is_sent_again_when_an_instance_is_killed() {
+    let service = Instances::start(2, "round-robin", &["--faults"]);
+    let desk = Desk::with(KILLED);
+    let (http, ws) = (
+        format!("http=http://{}/v1/readings", service.front),
+        format!("ws=ws://{}/v1/stream", service.front),
+    );
+    let (sse, mqtt) =
+        (format!("sse=http://{}/v1/alerts/stream", service.front), format!("mqtt=mqtt://{}", service.mqtt));
+    let targets = [&http, &ws, &sse, &mqtt].into_iter().flat_map(|target| ["--target", target]);
+    let output =
+        desk.run(&["run", "s.toml", "--quiet", "--json"].into_iter().chain(targets).collect::<Vec<_>>());
+    let told = told(&output);
+    let run = desk.only_run();
+    let rows = squall::results::read_summary(&run).unwrap();
+    let of = |fleet: &str, kind: &str| {
+        let row = rows.iter().find(|row| row.fleet == fleet && row.kind == kind && row.phase == "whole");
+        row.unwrap_or_else(|| panic!("{fleet} {kind}: {told}")).figures.clone()
+    };
+    for fleet in ["posts", "lines", "sensors"] {
+        let figures = of(fleet, "reading");
+        assert!(figures.planned > 0 && figures.ok == figures.planned, "{fleet}: {told}");
+    }
+    assert!(events(&run).contains("death"), "{}", events(&run));
+    let shares = json(service.front, "/v1/instances");
+    assert_eq!(
+        (&shares["instances"][0]["lives"], &shares["instances"][1]["lives"]),
+        (&false.into(), &true.into())
+    );
+    // What the one that is left told after the other's death it told to all who listened.
+    let mut intervals = csv::Reader::from_path(run.join("intervals.csv")).unwrap();
+    let names = intervals.headers().unwrap().clone();
+    let heard: u64 = intervals
+        .records()
+        .map(Result::unwrap)
+        .map(|row| {
+            names.iter().zip(row.iter()).map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect()
+        })
+        .filter(|row: &BTreeMap<String, String>| row["fleet"] == "boards" && row["kind"] == "delivery")
+        .filter(|row| row["t_start_s"].parse::<f64>().unwrap() >= 3.0)
+        .map(|row| row["ok"].parse::<u64>().unwrap_or(0))
+        .sum();
+    assert!(heard > 0, "{told}");
+    assert_eq!(
+        service.order(r#"{"operation":"start","name":"again","kind":"instance-kill","instance":1}"#)["reason"],
+        "instance 1 is gone already"
+    );
+}
+
+#[test]
+fn instances_that_are_cut_off_or_late_are_so_to_one_another_alone() {
+    let service = Instances::start(2, "sticky", &["--faults"]);
+    let [one, two] = [service.places[0].0, service.places[1].0];
+    let begun = service.order(r#"{"operation":"start","name":"cut","kind":"bus-partition","instance":1}"#);
+    assert_eq!((&begun["kind"], &begun["instance"]), (&"bus-partition".into(), &1.into()), "{begun}");
+    leap(one, "pump-1");
+    leap(two, "pump-2");
+    wait_until("each tells its own", || hears(one, "pump-1") && hears(two, "pump-2"));
+    wait_until("and counts on nobody else", || {
+        json(two, "/v1/connections")["living"].as_array().unwrap().len() == 1
+    });
+    assert!(!hears(one, "pump-2") && !hears(two, "pump-1"));
+    // What it had to say meanwhile is lost to others, and counted.
+    let ended = service.order(r#"{"operation":"stop","name":"cut"}"#);
+    assert_eq!(ended["acted"], 1, "{ended}");
+    wait_until("they meet again", || {
+        [one, two]
+            .iter()
+            .all(|place| json(*place, "/v1/connections")["living"].as_array().unwrap().len() == 2)
+    });
+
+    service.order(r#"{"operation":"start","name":"late","kind":"bus-delay","delay_ms":600}"#);
+    let clock = Monotonic::start();
+    leap(one, "pump-3");
+    wait_until("the other hears of it", || hears(two, "pump-3"));
+    assert!(clock.now().as_secs_f64() >= 0.6);
+    let ended = service.order(r#"{"operation":"stop","name":"late"}"#);
+    assert!(ended["acted"].as_u64().unwrap() >= 1, "{ended}");
 }

@@ -394,12 +394,32 @@ pub enum ServiceFault {
     PubackWithheld,
     /// New connections are refused.
     Refuse,
+    /// The process of an instance is killed; it stays dead.
+    InstanceKill {
+        /// Which of several, from 1.
+        instance: u32,
+    },
+    /// Instances hear of one another later.
+    BusDelay {
+        /// By this much.
+        delay: Span,
+    },
+    /// An instance and the others hear nothing of one another.
+    BusPartition {
+        /// Which of several, from 1.
+        instance: u32,
+    },
 }
 
 impl ServiceFault {
     /// Whether it happens at an instant, so that nothing is left to be undone.
     pub const fn is_instant(&self) -> bool {
-        matches!(self, Self::Crash { .. } | Self::CacheFlush)
+        matches!(self, Self::Crash { .. } | Self::CacheFlush | Self::InstanceKill { .. })
+    }
+
+    /// Whether it acts on one of several instances, or between them.
+    pub const fn is_of_instances(&self) -> bool {
+        matches!(self, Self::InstanceKill { .. } | Self::BusDelay { .. } | Self::BusPartition { .. })
     }
 }
 

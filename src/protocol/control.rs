@@ -278,6 +278,9 @@ fn wording(trouble: &ServiceFault) -> (&'static str, Vec<(&'static str, Value)>)
         ServiceFault::VerdictDuplicate { chance } => ("verdict-duplicate", vec![("chance", json!(chance))]),
         ServiceFault::PubackWithheld => ("puback-withheld", Vec::new()),
         ServiceFault::Refuse => ("refuse", Vec::new()),
+        ServiceFault::InstanceKill { instance } => ("instance-kill", vec![("instance", json!(instance))]),
+        ServiceFault::BusDelay { delay } => ("bus-delay", vec![("delay_ms", ms(*delay))]),
+        ServiceFault::BusPartition { instance } => ("bus-partition", vec![("instance", json!(instance))]),
     }
 }
 
@@ -391,6 +394,9 @@ mod tests {
             (ServiceFault::VerdictDuplicate { chance }, json!({"kind": "verdict-duplicate", "chance": 0.5})),
             (ServiceFault::PubackWithheld, json!({"kind": "puback-withheld"})),
             (ServiceFault::Refuse, json!({"kind": "refuse"})),
+            (ServiceFault::InstanceKill { instance: 2 }, json!({"kind": "instance-kill", "instance": 2})),
+            (ServiceFault::BusDelay { delay: span }, json!({"kind": "bus-delay", "delay_ms": 250})),
+            (ServiceFault::BusPartition { instance: 1 }, json!({"kind": "bus-partition", "instance": 1})),
         ];
         for (trouble, expected) in table {
             let (kind, parameters) = wording(&trouble);

@@ -47,7 +47,7 @@ pub(super) struct Shared {
     /// What inference costs are multiplied by, as the bits of a float.
     slowdown: AtomicU64,
     /// What goes wrong on purpose.
-    pub(super) faults: FaultRegistry,
+    pub(super) faults: Arc<FaultRegistry>,
     /// Where what must outlive a crash is written down.
     pub(super) journal: Option<Arc<Journal>>,
     /// When the clock started, nanoseconds of Unix time.
@@ -71,7 +71,7 @@ impl Shared {
             experiment: Experiment::new(setup.experiment),
             single_flight: SingleFlight::new(),
             slowdown: AtomicU64::new(1.0_f64.to_bits()),
-            faults: FaultRegistry::default(),
+            faults: Arc::default(),
             journal: None,
             started_ns: WallTime::now().epoch_ns().saturating_sub(clock.now().0),
         })

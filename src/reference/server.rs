@@ -95,7 +95,7 @@ impl Server {
         let (pipeline, mut threads) =
             Pipeline::start(&config.setup, Monotonic::start(), &metrics, back.clone())?;
         let pipeline = Arc::new(pipeline);
-        let bus = bus(config, http_addr, &back)?;
+        let bus = bus(config, http_addr, &back, &pipeline)?;
         let stop = watch::Sender::new(false);
         let alerts = bus.clone();
         let (served, stopped) = (Arc::clone(&pipeline), stop.subscribe());
@@ -203,12 +203,15 @@ fn bus(
     config: &Config,
     address: SocketAddr,
     back: &ReplySender,
+    pipeline: &Pipeline,
 ) -> Result<Option<Arc<ClusterBus>>, StartError> {
     let Some(cluster) = &config.setup.cluster else { return Ok(None) };
     let instance = if cluster.instance.is_empty() { address.to_string() } else { cluster.instance.clone() };
     let cluster = Cluster { instance, ..cluster.clone() };
     let shares_quotas = config.setup.admission.shared;
-    Ok(Some(Arc::new(ClusterBus::start(&cluster, shares_quotas, Monotonic::start(), back.clone())?)))
+    let faults = Arc::clone(&pipeline.shared().faults);
+    let bus = ClusterBus::start(&cluster, shares_quotas, Monotonic::start(), back.clone(), faults)?;
+    Ok(Some(Arc::new(bus)))
 }
 
 pub(super) fn listen(bind: IpAddr, port: u16, flag: &'static str) -> Result<TcpListener, StartError> {

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::RunError;
+use crate::fault::{Effect, ServiceFault};
 use crate::fleet::Format;
 use crate::record::Protocol;
 use crate::reference::{Config, Server};
@@ -20,7 +21,7 @@ const MOST_KEYS: usize = 1_000_000;
 
 /// Why the bundled reference system cannot be the target of a scenario without one.
 pub(crate) fn objection(scenario: &Scenario) -> Option<String> {
-    unserved(scenario).or_else(|| misfit(scenario))
+    unserved(scenario).or_else(|| misfit(scenario)).or_else(|| lonely(scenario))
 }
 
 /// What keeps the bundled reference system from understanding a fleet: it has a contract of its own.
@@ -52,6 +53,21 @@ fn misfit(scenario: &Scenario) -> Option<String> {
             )
         })
     })
+}
+
+/// A fault of one of several instances, where there is one.
+fn lonely(scenario: &Scenario) -> Option<String> {
+    let needs_others = |effect: &Effect| match effect {
+        Effect::Service(ServiceFault::InstanceKill { .. }) => true,
+        Effect::Service(fault) => fault.is_of_instances() && scenario.reference.cluster.is_none(),
+        _ => false,
+    };
+    let fault = scenario.faults.iter().find(|fault| needs_others(&fault.effect))?;
+    Some(format!(
+        "fault `{}` is of several instances, and the bundled reference system of a run is one; start `squall serve --instances 2 --faults`, \
+         and give its addresses with --target",
+        fault.name
+    ))
 }
 
 /// A fleet that nothing of squall's own can answer, where the scenario has no target for it.

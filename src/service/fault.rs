@@ -31,5 +31,11 @@ words! {
         PubackWithheld = "puback-withheld",
         /// New connections are reset.
         Refuse = "refuse",
+        /// The process of an instance is killed.
+        InstanceKill = "instance-kill",
+        /// Instances hear of one another later.
+        BusDelay = "bus-delay",
+        /// An instance and the others hear nothing of one another.
+        BusPartition = "bus-partition",
     }
 }

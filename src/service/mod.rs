@@ -187,6 +187,8 @@ pub struct Setup {
     pub cluster: Option<Cluster>,
     /// Whether the service may be broken on purpose over its control API.
     pub faults: bool,
+    /// Whether somebody stands before it who can kill its process on purpose.
+    pub supervised: bool,
     /// How it speaks TLS, if it does.
     pub tls: Option<Tls>,
 }
@@ -227,6 +229,7 @@ impl Setup {
             state: fields.table("state").map(|table| State::from_fields(&table, report)),
             cluster: fields.table("cluster").map(|table| Cluster::from_fields(&table, report)),
             faults: fields.flag("faults"),
+            supervised: false,
             tls: fields.table("tls").and_then(|table| Tls::from_fields(&table, report)),
         }
     }

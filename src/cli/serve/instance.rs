@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -192,29 +192,31 @@ pub(super) fn serve_several(args: &ServeArgs, setup: &Setup, count: usize) -> Re
     if !args.bind.is_unspecified() && !args.bind.is_loopback() {
         arguments.extend(["--allow-host".into(), args.bind.to_string().into()]);
     }
-    let mut instances = Instances(Vec::new());
+    let instances = Arc::new(Mutex::new(Instances(Vec::new())));
     let mut places = Vec::new();
     for number in 1..=count {
         let (instance, place) =
             Instance::start(number, &arguments, &settings(setup, broker.as_ref(), number))?;
         places.push(place);
-        instances.0.push(instance);
+        lock(&instances).0.push(instance);
     }
+    let killed = Arc::clone(&instances);
     let front = FrontSetup {
         bind: args.bind,
         http_port: args.http_port.unwrap_or(8_080),
         mqtt_port: args.mqtt_port.unwrap_or(1_883),
         rule: args.instances.front,
         places: places.clone(),
+        kill: Box::new(move |index| lock(&killed).kill(index)),
     };
     let front = Front::start(front).map_err(CliError::failed)?;
     if let Some(warning) = exposure::warning(args.bind, setup) {
         warn(&warning, args.log);
     }
-    announce(&front, args, (&instances, &places), broker.as_ref())
+    announce(&front, args, (&lock(&instances), &places), broker.as_ref())
         .map_err(|error| CliError::failed(format!("cannot write to standard output: {error}")))?;
     while !interrupts.wait_for(LOOK) {
-        for (index, fate) in instances.dead() {
+        for (index, fate) in lock(&instances).dead() {
             front.bury(index);
             warn(&fate, args.log);
         }
@@ -223,11 +225,21 @@ pub(super) fn serve_several(args: &ServeArgs, setup: &Setup, count: usize) -> Re
     Ok(Exit::Fine)
 }
 
+fn lock(instances: &Mutex<Instances>) -> MutexGuard<'_, Instances> {
+    instances.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// All instances; they end when it is dropped.
 #[derive(Debug)]
 struct Instances(Vec<Instance>);
 
 impl Instances {
+    /// Has the process of an instance end without a word.
+    fn kill(&mut self, index: usize) -> io::Result<()> {
+        let gone = || io::Error::other("it is gone already");
+        self.0.get_mut(index).filter(|instance| instance.lives).ok_or_else(gone)?.process.kill()
+    }
+
     /// Those that have died since the last call, each with a sentence. They stay dead.
     fn dead(&mut self) -> Vec<(usize, String)> {
         let mut dead = Vec::new();

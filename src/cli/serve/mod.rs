@@ -261,6 +261,7 @@ fn setup(args: &ServeArgs) -> Result<Setup, CliError> {
     let mut setup =
         load_setup(args.config.as_deref(), &overrides).map_err(|error| wording::of_settings(error, args))?;
     setup.faults |= args.faults;
+    setup.supervised = args.instances.tethered;
     if let Some(count) = args.workers {
         setup.workers.count = count as usize;
     }

@@ -13,6 +13,7 @@ use crate::reference::admission::{Question, SharedQuota};
 use crate::reference::alert::Alert;
 use crate::reference::answer::ReplySender;
 use crate::reference::device::Device;
+use crate::reference::fault::FaultRegistry;
 use crate::reference::model::Key;
 use crate::service::{Cluster, Shared};
 
@@ -59,7 +60,13 @@ impl Link {
 }
 
 impl ClusterBus {
-    pub(super) fn start(_: &Cluster, _: bool, _: Monotonic, _: ReplySender) -> io::Result<Self> {
+    pub(super) fn start(
+        _: &Cluster,
+        _: bool,
+        _: Monotonic,
+        _: ReplySender,
+        _: std::sync::Arc<FaultRegistry>,
+    ) -> io::Result<Self> {
         Err(io::Error::other(Absent))
     }
 

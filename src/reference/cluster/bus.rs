@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use redis::{Connection, RedisResult, cmd};
+use redis::{Connection, RedisError, RedisResult, cmd};
 
 use super::gate::SharedGate;
 use super::instance::Instances;
+use super::late::LateMessages;
 use super::link::Link;
 use super::order::CacheOrder;
 use super::registry;
@@ -19,7 +20,8 @@ use super::replica::{self, Replica};
 use crate::clock::Monotonic;
 use crate::reference::alert::Alert;
 use crate::reference::answer::{ReplySender, WorkerMessage};
-use crate::service::Cluster as Setup;
+use crate::reference::fault::FaultRegistry;
+use crate::service::{Cluster as Setup, FaultKind};
 
 const CHANNEL: &str = "squall:alerts";
 
@@ -48,6 +50,8 @@ struct Shared {
     instances: Mutex<Instances>,
     living: AtomicUsize,
     replica: Replica,
+    /// What goes wrong on purpose.
+    faults: Arc<FaultRegistry>,
 }
 
 /// This instance's end of the bus.
@@ -69,6 +73,7 @@ impl ClusterBus {
         shares_quotas: bool,
         clock: Monotonic,
         back: ReplySender,
+        faults: Arc<FaultRegistry>,
     ) -> io::Result<Self> {
         let gate = shares_quotas.then(|| SharedGate::start(setup, clock)).transpose()?;
         let link = Link::new(&setup.redis, setup.timeout.as_duration(), clock).map_err(io::Error::other)?;
@@ -80,6 +85,7 @@ impl ClusterBus {
             instances: Mutex::new(Instances { this: setup.instance.clone(), ..Instances::default() }),
             living: AtomicUsize::new(1),
             replica: Replica::new(),
+            faults,
         });
         let (events, waiting) = sync_channel(WAITING);
         let (speaker, listener) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -144,8 +150,23 @@ impl ClusterBus {
 }
 
 impl Shared {
+    /// Whether it is to hear nothing of others, nor they of it, on purpose.
+    fn is_cut_off(&self) -> bool {
+        self.faults.is_on(FaultKind::BusPartition)
+    }
+
     fn stops(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// What is heard on a channel; none if it is this instance's own, or somebody else's business.
+    fn understand(&self, channel: &str, text: &str) -> Option<WorkerMessage> {
+        if channel == replica::CHANNEL {
+            return self.replica.hear(text, &self.setup.instance).map(WorkerMessage::Forget);
+        }
+        let alert =
+            Alert::decode(text).filter(|alert| alert.instance.as_deref() != Some(&*self.setup.instance));
+        alert.map(|alert| WorkerMessage::Alert(alert, None))
     }
 
     /// Hands what was heard to the serving thread.
@@ -185,6 +206,13 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if shared.is_cut_off() {
+            connection = None;
+            let _ = shared.link.note::<()>(Err(cut_off()));
+            let lost = alerts.iter().filter(|_| shared.faults.strikes(FaultKind::BusPartition)).count();
+            shared.lost.fetch_add(lost as u64, Ordering::Relaxed);
+            continue;
         }
         if connection.is_none() && shared.link.is_open() {
             // It answers when it has taken the first news: a connection alone says little.
@@ -264,6 +292,11 @@ fn keep_in_step(
     Ok(())
 }
 
+/// What is so where nothing comes through on purpose.
+fn cut_off() -> RedisError {
+    io::Error::from(io::ErrorKind::TimedOut).into()
+}
+
 /// Hears the alerts of other instances.
 fn listen(shared: &Shared, back: &ReplySender) {
     while !shared.stops() {
@@ -276,28 +309,38 @@ fn listen(shared: &Shared, back: &ReplySender) {
 }
 
 fn hear(shared: &Shared, back: &ReplySender) -> RedisResult<()> {
+    if shared.is_cut_off() {
+        return Err(cut_off());
+    }
     let mut connection = shared.link.connect()?;
     let mut pubsub = connection.as_pubsub();
     pubsub.subscribe(&[CHANNEL, replica::CHANNEL])?;
-    pubsub.set_read_timeout(Some(LOOK))?;
+    let clock = Monotonic::start();
+    let mut late = LateMessages::default();
     while !shared.stops() {
+        if shared.is_cut_off() {
+            return Err(cut_off());
+        }
+        while let Some(message) = late.take(clock.now()) {
+            shared.pass_on(message, back);
+        }
+        pubsub.set_read_timeout(Some(late.patience(clock.now())))?;
         let message = match pubsub.get_message() {
             Ok(message) => message,
             Err(error) if error.is_timeout() => continue,
             Err(error) => return Err(error),
         };
-        let text: String = message.get_payload()?;
-        if message.get_channel_name() == replica::CHANNEL {
-            if let Some(order) = shared.replica.hear(&text, &shared.setup.instance) {
-                shared.pass_on(WorkerMessage::Forget(order), back);
-            }
-            continue;
+        // What came while it waited came through no cut.
+        if shared.is_cut_off() {
+            return Err(cut_off());
         }
-        // What is not an alert is somebody else's business.
-        if let Some(alert) = Alert::decode(&text)
-            && alert.instance.as_deref() != Some(&shared.setup.instance)
-        {
-            shared.pass_on(WorkerMessage::Alert(alert, None), back);
+        let text: String = message.get_payload()?;
+        let Some(told) = shared.understand(message.get_channel_name(), &text) else { continue };
+        let delay = shared.faults.bus_delay();
+        if delay == 0 && late.is_empty() {
+            shared.pass_on(told, back);
+        } else if !late.hold(told, clock.now().plus_ns(delay)) {
+            shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
     Ok(())

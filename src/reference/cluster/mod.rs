@@ -16,6 +16,7 @@
 mod bus;
 mod gate;
 mod instance;
+mod late;
 mod link;
 mod order;
 mod pool;

@@ -336,6 +336,15 @@ impl FaultRegistry {
         (if twice { Delivery::Twice } else { Delivery::Once }, delay as u64)
     }
 
+    /// By how many nanoseconds something that comes from another instance is late; counted.
+    pub(super) fn bus_delay(&self) -> u64 {
+        let delay = self.fold(FaultKind::BusDelay, 0.0, |delay, effect| match effect {
+            ServiceFault::BusDelay { delay: more } => delay + more.as_ns() as f64,
+            _ => delay,
+        });
+        delay as u64
+    }
+
     /// Readings that may wait, if a fault says so.
     pub(super) fn capacity(&self) -> Option<usize> {
         if !self.is_on(FaultKind::QueueShrink) {

@@ -66,6 +66,7 @@ const WORKERS: Parameter = Parameter::whole("workers", 1.0, 1e6, 1.0);
 const CHANCE: Parameter = Parameter::real("chance", 0.0, 1.0, 0.1);
 const RETRY_AFTER: Parameter = Parameter::real("retry_after_ms", 0.0, 3.6e6, 1_000.0);
 const CAPACITY: Parameter = Parameter::whole("capacity", 1.0, 1e6, 100.0);
+const INSTANCE: Parameter = Parameter::whole("instance", 1.0, 64.0, 1.0);
 const DELAY: Parameter = Parameter::real("delay_ms", 0.0, 600_000.0, 200.0);
 /// At the most a year.
 const LASTS: Parameter = Parameter::real("for_ms", 1.0, 31_536_000_000.0, 60_000.0);
@@ -78,7 +79,8 @@ const fn parameters(kind: FaultKind) -> &'static [Parameter] {
         FaultKind::Errors | FaultKind::VerdictDrop | FaultKind::VerdictDuplicate => &[CHANCE],
         FaultKind::Overload => &[CHANCE, RETRY_AFTER],
         FaultKind::QueueShrink => &[CAPACITY],
-        FaultKind::VerdictDelay => &[DELAY],
+        FaultKind::VerdictDelay | FaultKind::BusDelay => &[DELAY],
+        FaultKind::InstanceKill | FaultKind::BusPartition => &[INSTANCE],
         FaultKind::Stall
         | FaultKind::CacheFlush
         | FaultKind::CacheOff
@@ -154,6 +156,9 @@ fn effect(kind: FaultKind, fields: &Map<String, Value>) -> Result<ServiceFault, 
         FaultKind::VerdictDuplicate => ServiceFault::VerdictDuplicate { chance: number(CHANCE)? },
         FaultKind::PubackWithheld => ServiceFault::PubackWithheld,
         FaultKind::Refuse => ServiceFault::Refuse,
+        FaultKind::InstanceKill => ServiceFault::InstanceKill { instance: number(INSTANCE)? as u32 },
+        FaultKind::BusDelay => ServiceFault::BusDelay { delay: span(number(DELAY)?) },
+        FaultKind::BusPartition => ServiceFault::BusPartition { instance: number(INSTANCE)? as u32 },
     })
 }
 
@@ -174,7 +179,12 @@ pub(super) fn values(effect: &ServiceFault) -> Vec<(&'static str, f64)> {
             vec![(CHANCE.name, *chance), (RETRY_AFTER.name, ms(retry_after))]
         }
         ServiceFault::QueueShrink { capacity } => vec![(CAPACITY.name, f64::from(*capacity))],
-        ServiceFault::VerdictDelay { delay } => vec![(DELAY.name, ms(delay))],
+        ServiceFault::VerdictDelay { delay } | ServiceFault::BusDelay { delay } => {
+            vec![(DELAY.name, ms(delay))]
+        }
+        ServiceFault::InstanceKill { instance } | ServiceFault::BusPartition { instance } => {
+            vec![(INSTANCE.name, f64::from(*instance))]
+        }
         ServiceFault::Stall
         | ServiceFault::CacheFlush
         | ServiceFault::CacheOff
@@ -218,6 +228,9 @@ mod tests {
             ("verdict-duplicate", json!({"chance": 0.1}), ServiceFault::VerdictDuplicate { chance: 0.1 }),
             ("puback-withheld", json!({}), ServiceFault::PubackWithheld),
             ("refuse", json!({}), ServiceFault::Refuse),
+            ("instance-kill", json!({"instance": 2}), ServiceFault::InstanceKill { instance: 2 }),
+            ("bus-delay", json!({"delay_ms": 40}), ServiceFault::BusDelay { delay: ms(40) }),
+            ("bus-partition", json!({"instance": 1}), ServiceFault::BusPartition { instance: 1 }),
         ] {
             let mut command = json!({"operation": "start", "name": "a-1", "kind": kind});
             let given: Map<String, Value> =

@@ -10,6 +10,8 @@ mod key;
 mod mqtt;
 mod order;
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -41,6 +43,9 @@ pub(crate) struct Place {
     pub(crate) mqtt: SocketAddr,
 }
 
+/// Ends the process of the instance in this place, from 0.
+pub(crate) type Kill = Box<dyn Fn(usize) -> io::Result<()> + Send>;
+
 /// How a front is set up.
 pub(crate) struct Setup {
     /// Address to listen on.
@@ -53,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) rule: FrontRule,
     /// Among whom.
     pub(crate) places: Vec<Place>,
+    /// How one of them is killed on purpose.
+    pub(crate) kill: Kill,
 }
 
 /// A front that listens. Stops when dropped.
@@ -81,7 +88,13 @@ impl Front {
         let stopped = stop.subscribe();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let body = move || {
-            let instances = Rc::new(Instances { balance: shared, places: setup.places });
+            let instances = Instances {
+                balance: shared,
+                places: setup.places,
+                kill: setup.kill,
+                killed: RefCell::default(),
+            };
+            let instances = Rc::new(instances);
             LocalSet::new().block_on(&runtime, serve(http, mqtt, instances, stopped));
         };
         let thread = thread::Builder::new().name("squall-front".into()).spawn(body)?;
@@ -122,6 +135,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Instances {
     balance: Arc<Mutex<Balance>>,
     places: Vec<Place>,
+    kill: Kill,
+    /// Kills on purpose that nobody has asked to be undone yet: their names, and what was said of them.
+    killed: RefCell<VecDeque<(String, String)>>,
 }
 
 /// A connection or request of an instance, until it is dropped.

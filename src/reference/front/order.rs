@@ -9,9 +9,27 @@ use serde_json::{Value, json};
 use super::http::{Failure, Reply, UNREACHED, Visit, error, own};
 use super::lock;
 
-/// Gives an order to every instance that lives, and the first answer of one that has obeyed, with what faults did in all of them.
+/// The fault that is the front's to carry out.
+const KILL: &str = "instance-kill";
+
+/// Kills that are remembered until somebody asks for their end.
+const MOST_KILLS: usize = 64;
+
+/// Gives an order to every instance that lives, or to the one that it names, and the first answer of one that has obeyed, with what
+/// faults did in all of them.
 pub(super) async fn to_all(visit: &Visit, head: &Parts, body: Bytes) -> Reply {
-    let asked = lock(&visit.instances.balance).living();
+    let order: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut asked = lock(&visit.instances.balance).living();
+    let one = match named(&order, visit.instances.places.len()) {
+        Ok(one) => one,
+        Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
+    };
+    if let Some(one) = one {
+        asked.retain(|index| *index == one);
+        if asked.is_empty() {
+            return error(StatusCode::CONFLICT, &format!("instance {} is gone already", one + 1));
+        }
+    }
     let mut answers = Vec::new();
     for index in asked {
         match answer(visit, index, head, &body).await {
@@ -20,8 +38,48 @@ pub(super) async fn to_all(visit: &Visit, head: &Parts, body: Bytes) -> Reply {
             Err(Failure::Unsent | Failure::Broken) => {}
         }
     }
-    let nobody = || error(StatusCode::SERVICE_UNAVAILABLE, UNREACHED);
-    merged(&answers).map_or_else(nobody, |(status, text)| own(status, text))
+    let Some((status, text)) = merged(&answers).or_else(|| recalled(visit, &order, StatusCode::NOT_FOUND))
+    else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, UNREACHED);
+    };
+    // It is the instance that says whether it may be broken, and by whom.
+    if let Some(one) = one.filter(|_| status.is_success() && order["kind"] == KILL) {
+        if let Err(fault) = (visit.instances.kill)(one) {
+            return error(StatusCode::CONFLICT, &format!("instance {} cannot be killed: {fault}", one + 1));
+        }
+        lock(&visit.instances.balance).bury(one);
+        let mut killed = visit.instances.killed.borrow_mut();
+        killed.truncate(MOST_KILLS - 1);
+        killed.push_front((order["name"].as_str().unwrap_or_default().to_owned(), text.clone()));
+    }
+    recalled(visit, &order, status).map_or_else(|| own(status, text), |(status, text)| own(status, text))
+}
+
+/// The instance that an order names, from 0; none if it is for all.
+///
+/// # Errors
+/// What is wrong with it.
+fn named(order: &Value, count: usize) -> Result<Option<usize>, String> {
+    let is_of_one =
+        order["operation"] == "start" && [KILL, "bus-partition"].iter().any(|kind| order["kind"] == *kind);
+    if !is_of_one {
+        return Ok(None);
+    }
+    let number = order["instance"].as_u64().and_then(|number| usize::try_from(number).ok());
+    let known = number.filter(|number| (1..=count).contains(number));
+    known.map(|number| Some(number - 1)).ok_or_else(|| {
+        format!("`instance` is missing or wrong: write \"instance\":1, a whole number from 1 to {count}")
+    })
+}
+
+/// What was said of a kill whose end is asked for, where no instance that is left knows of it.
+fn recalled(visit: &Visit, order: &Value, status: StatusCode) -> Option<(StatusCode, String)> {
+    if status != StatusCode::NOT_FOUND || order["operation"] != "stop" {
+        return None;
+    }
+    let mut killed = visit.instances.killed.borrow_mut();
+    let place = killed.iter().position(|(name, _)| order["name"] == **name)?;
+    killed.remove(place).map(|(_, text)| (StatusCode::OK, text))
 }
 
 /// The first answer that is a success, else the first; `acted` of all is added up.
@@ -93,6 +151,28 @@ pub(super) async fn report(visit: &Visit, head: &Parts) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_of_one_instance_goes_to_that_one() {
+        let start =
+            |kind: &str, instance: Value| json!({ "operation": "start", "kind": kind, "instance": instance });
+        for (order, expected) in [
+            (start(KILL, 1.into()), Ok(Some(0))),
+            (start("bus-partition", 2.into()), Ok(Some(1))),
+            (start("bus-delay", Value::Null), Ok(None)),
+            (start(KILL, 3.into()), Err("from 1 to 2")),
+            (start(KILL, 0.into()), Err("from 1 to 2")),
+            (start("bus-partition", Value::Null), Err("`instance` is missing")),
+            (json!({ "operation": "stop", "kind": KILL }), Ok(None)),
+            (Value::Null, Ok(None)),
+        ] {
+            let told = named(&order, 2);
+            match expected {
+                Ok(expected) => assert_eq!(told, Ok(expected), "{order}"),
+                Err(words) => assert!(told.unwrap_err().contains(words), "{order}"),
+            }
+        }
+    }
 
     #[test]
     fn orders_are_answered_by_one_that_obeyed_and_acts_are_added_up() {

@@ -28,6 +28,7 @@ impl Pipeline {
             let reason = "readings are worked on where they come in (workers = 0): no worker and no queue";
             return Err(format!("`{}` can do nothing: {reason}", kind.name()));
         }
+        self.demand_others(&order.effect)?;
         let acted = match order.effect {
             ServiceFault::Crash { workers } => {
                 let most = workers as usize;
@@ -37,6 +38,8 @@ impl Pipeline {
                 self.shared.cache.clear();
                 1
             }
+            // Whoever asked for it kills this process, once it has the answer.
+            ServiceFault::InstanceKill { .. } => 1,
             _ => 0,
         };
         let full = |Full| "64 faults are on, and more may not be; stop one of them".to_owned();
@@ -48,6 +51,29 @@ impl Pipeline {
             begun["note"] = note.into();
         }
         Ok(begun)
+    }
+
+    /// Whether there are other instances, if a fault is one of instances.
+    ///
+    /// # Errors
+    /// Why it can do nothing.
+    fn demand_others(&self, effect: &ServiceFault) -> Result<(), String> {
+        let setup = self.setup();
+        let (lacks, reason) = match effect {
+            ServiceFault::InstanceKill { .. } => {
+                (!setup.supervised, "nobody stands before this instance who could kill it")
+            }
+            ServiceFault::BusDelay { .. } | ServiceFault::BusPartition { .. } => {
+                (setup.cluster.is_none(), "this instance has no others that it hears of")
+            }
+            _ => (false, ""),
+        };
+        if lacks {
+            return Err(format!(
+                "it can do nothing: {reason}; start several with squall serve --instances 2"
+            ));
+        }
+        Ok(())
     }
 
     /// Switches a fault off, if there is one of this name.

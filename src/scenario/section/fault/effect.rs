@@ -152,6 +152,9 @@ fn service(kind: &str, fields: &Fields, report: &mut Reporter<'_>) -> Option<Ser
         "verdict-duplicate" => ServiceFault::VerdictDuplicate { chance },
         "puback-withheld" => ServiceFault::PubackWithheld,
         "refuse-service" => ServiceFault::Refuse,
+        "instance-kill" => ServiceFault::InstanceKill { instance: fields.integer("instance") as u32 },
+        "bus-delay" => ServiceFault::BusDelay { delay: fixed(fields, report)? },
+        "bus-partition" => ServiceFault::BusPartition { instance: fields.integer("instance") as u32 },
         _ => return None,
     })
 }

@@ -43,7 +43,7 @@ kinds! {
     network: ["link", "latency", "loss", "bandwidth", "slicer", "limit", "reset", "half-close", "slow-close", "partition", "blackhole", "refuse", "slow-connect", "hang", "corrupt", "slow-reader"],
     message: ["message-drop", "message-duplicate", "message-delay", "message-reorder"],
     device: ["disconnect", "offline", "clock-skew", "malformed", "truncated", "oversized", "spike", "stuck", "drift", "shift", "noise"],
-    beyond: ["slow-worker", "worker-crash", "stall", "errors", "overload", "cache-flush", "cache-off", "queue-shrink", "verdict-drop", "verdict-delay", "verdict-duplicate", "puback-withheld", "refuse-service", "exec"]
+    beyond: ["slow-worker", "worker-crash", "stall", "errors", "overload", "cache-flush", "cache-off", "queue-shrink", "verdict-drop", "verdict-delay", "verdict-duplicate", "puback-withheld", "refuse-service", "instance-kill", "bus-delay", "bus-partition", "exec"]
 }
 
 const DIRECTED: &[&str] =
@@ -61,7 +61,7 @@ pub(in crate::scenario) static FAULT: LazyLock<Section> = LazyLock::new(|| {
             "kind",
             Kind::Word(KINDS),
             "what goes wrong: on the devices' connections (link to slow-reader), to whole messages (message-…), in the \
-             devices (disconnect to noise), in the bundled reference system (slow-worker to refuse-service), or a command \
+             devices (disconnect to noise), in the bundled reference system (slow-worker to bus-partition), or a command \
              of yours (exec)",
         ),
         Field::optional(
@@ -124,7 +124,7 @@ pub(in crate::scenario) static FAULT: LazyLock<Section> = LazyLock::new(|| {
         Field::required("preset", Kind::Word(&LINKS), "a known kind of link: its delay, rate and loss")
             .only(&["link"]),
         Field::required("delay", Kind::Short(&DELAY), "how much later; each message for itself, in order")
-            .only(&["latency", "slow-connect", "slow-close", "message-delay", "verdict-delay"]),
+            .only(&["latency", "slow-connect", "slow-close", "message-delay", "verdict-delay", "bus-delay"]),
         Field::required("loss", Kind::Short(&LOSS), "share of segments that are lost and sent again")
             .only(&["loss"]),
         Field::required("rate", Kind::Size(BYTE, GIB), "bytes that pass per second")
@@ -222,6 +222,8 @@ pub(in crate::scenario) static FAULT: LazyLock<Section> = LazyLock::new(|| {
         )
         .only(&["drift", "shift", "noise"]),
         Field::with("workers", Kind::Integer(1, 1_024), "1", "workers that crash").only(&["worker-crash"]),
+        Field::with("instance", Kind::Integer(1, 64), "1", "which of the instances of `squall serve --instances`")
+            .only(&["instance-kill", "bus-partition"]),
         Field::with("retry_after", Kind::Span(NONE, MINUTE), "1s", "what devices are told to wait")
             .only(&["overload"]),
         Field::required("capacity", Kind::Integer(1, 1_000_000), "readings the queue holds")
