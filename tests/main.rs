@@ -21,6 +21,7 @@ mod cluster;
 mod compare;
 mod completion;
 mod consumer;
+mod contrib;
 mod delivery;
 mod detection;
 mod documentation;
