@@ -20,6 +20,10 @@ const NAME: &str = "shard.ndjson";
 const FORM: u32 = 1;
 /// Longest line that is read, bytes: some thousand cells with all their histograms full.
 const LONGEST: u64 = 1 << 28;
+/// How the line of an interval begins; its number follows, and a comma.
+const FRONT: &[u8] = b"{\"interval\":{\"number\":";
+/// Bytes of a line that hold its front and the longest number.
+const FRONT_LENGTH: u64 = 48;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,12 +202,15 @@ pub(crate) struct Interval {
     pub(crate) switches: Vec<SwitchEvent>,
 }
 
-/// The record of a shard, read line by line: one interval is held, however long the run was.
+/// The record of a shard, read line by line: of the next line only its front is held, however long the run was.
 pub(crate) struct ShardFile {
     path: PathBuf,
     header: ShardHeader,
     lines: BufReader<File>,
-    text: Vec<u8>,
+    /// The front of the next line, once it was asked for.
+    front: Vec<u8>,
+    /// An interval that had to be read to know its number.
+    ahead: Option<Interval>,
     line: u64,
     codec: BatchCodec,
     /// The interval read last.
@@ -253,7 +260,8 @@ impl ShardFile {
             path,
             header,
             lines,
-            text,
+            front: Vec::new(),
+            ahead: None,
             line: 1,
             codec: BatchCodec::new(),
             number: None,
@@ -278,6 +286,7 @@ impl ShardFile {
         let mut lines = BufReader::new(File::open(&path).map_err(fault)?);
         let (mut text, mut end) = (Vec::new(), RecordEnd::Early);
         loop {
+            text.clear();
             match read_line(&mut lines, &mut text).map_err(fault)? {
                 Line::None => return Ok(end),
                 Line::Torn => return Ok(RecordEnd::Torn),
@@ -287,13 +296,37 @@ impl ShardFile {
         }
     }
 
+    /// The number of the next interval, as its line begins with it; `None` at the end of the record. Where the record was cut short,
+    /// an interval may be announced that is not there.
+    ///
+    /// # Errors
+    /// If the record cannot be read, or what follows is neither an interval nor the end of one.
+    pub(crate) fn next_number(&mut self) -> Result<Option<u64>, ShardError> {
+        if self.ahead.is_none() {
+            if self.front.is_empty() {
+                let mut front = self.lines.by_ref().take(FRONT_LENGTH);
+                front.read_until(b'\n', &mut self.front).map_err(|source| self.unreadable(source))?;
+            }
+            let announced = number_of(&self.front);
+            if announced.is_some() {
+                return Ok(announced);
+            }
+            self.ahead = self.interval()?;
+        }
+        Ok(self.ahead.as_ref().map(|interval| interval.number))
+    }
+
     /// The next interval; `None` at the end of the record, or where it was cut short.
     ///
     /// # Errors
     /// If it cannot be read, or a whole line is none of a record.
     pub(crate) fn interval(&mut self) -> Result<Option<Interval>, ShardError> {
-        let read = read_line(&mut self.lines, &mut self.text)
-            .map_err(|source| ShardError::Io { path: self.path.display().to_string(), source })?;
+        if let Some(interval) = self.ahead.take() {
+            return Ok(Some(interval));
+        }
+        // Not kept for the next line: of many shards, the texts of all would be held.
+        let mut text = std::mem::take(&mut self.front);
+        let read = read_line(&mut self.lines, &mut text).map_err(|source| self.unreadable(source))?;
         if read != Line::Whole {
             return Ok(None);
         }
@@ -301,7 +334,8 @@ impl ShardFile {
         if self.ended.is_some() {
             return Err(self.broken("there is more after the end".to_owned()));
         }
-        let read = serde_json::from_slice(&self.text).map_err(|error| self.broken(error.to_string()))?;
+        let read = serde_json::from_slice(&text).map_err(|error| self.broken(error.to_string()))?;
+        drop(text);
         match read {
             StoredLine::Interval { number, start, end, batch, switches } => {
                 self.follow(number, start, end)?;
@@ -341,6 +375,10 @@ impl ShardFile {
         Ok(())
     }
 
+    fn unreadable(&self, source: io::Error) -> ShardError {
+        ShardError::Io { path: self.path.display().to_string(), source }
+    }
+
     fn broken(&self, what: String) -> ShardError {
         ShardError::Broken { path: self.path.display().to_string(), line: self.line, what }
     }
@@ -354,9 +392,18 @@ enum Line {
     None,
 }
 
+/// The number of the interval whose line begins with `front`.
+fn number_of(front: &[u8]) -> Option<u64> {
+    let rest = front.strip_prefix(FRONT)?;
+    let digits = rest.get(..rest.iter().position(|byte| *byte == b',')?)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Reads to the end of the line that begins with `text`.
 fn read_line(lines: &mut BufReader<File>, text: &mut Vec<u8>) -> io::Result<Line> {
-    text.clear();
-    lines.by_ref().take(LONGEST).read_until(b'\n', text)?;
+    if text.last() != Some(&b'\n') {
+        lines.by_ref().take(LONGEST.saturating_sub(text.len() as u64)).read_until(b'\n', text)?;
+    }
     Ok(match text.last() {
         None => Line::None,
         Some(b'\n') => Line::Whole,
@@ -365,4 +412,27 @@ fn read_line(lines: &mut BufReader<File>, text: &mut Vec<u8>) -> io::Result<Line
         }
         Some(_) => Line::Torn,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_of_a_line_tells_its_number_or_nothing() {
+        for (front, number) in [
+            (r#"{"interval":{"number":0,"start":0,"#, Some(0)),
+            (r#"{"interval":{"number":18446744073709551615,"st"#, Some(u64::MAX)),
+            (r#"{"interval":{"number":18446744073709551616,"st"#, None),
+            (r#"{"interval":{"number":12"#, None),
+            (r#"{"interval":{"number":,"#, None),
+            (r#"{"interval":{"number":-1,"#, None),
+            (r#"{"interval":{"start":0,"number":1,"#, None),
+            (r#"{"ended":{"merged_slices":0,"#, None),
+            ("", None),
+        ] {
+            assert_eq!(number_of(front.as_bytes()), number, "{front}");
+            assert!(front.len() as u64 <= FRONT_LENGTH);
+        }
+    }
 }

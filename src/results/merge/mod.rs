@@ -14,7 +14,7 @@ use crate::results::collect::interval::IntervalReport;
 use crate::results::collect::pipeline::IntervalPipeline;
 use crate::results::collect::run_files::RunFiles;
 use crate::results::collect::total::Totals;
-use crate::results::files::shard::{Interval, ShardError, ShardFile};
+use crate::results::files::shard::{ShardError, ShardFile};
 
 /// Why shards could not be merged.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub(crate) enum MergeError {
 }
 
 /// Adds the records of `shards`, which have one layout and share `token`, interval by interval, each counted from its own beginning;
-/// writes what an ordinary run writes, tells `on_interval`, and gives the totals. Holds one interval of every shard.
+/// writes what an ordinary run writes, tells `on_interval`, and gives the totals. Holds the interval of one shard at a time.
 ///
 /// # Errors
 /// If a record cannot be read, a file cannot be written, or layouts differ.
@@ -51,18 +51,23 @@ pub(crate) fn merge(
     let (log, mut hands) = (SwitchLog::default(), HandActivations::default());
     let mut pipeline = IntervalPipeline::new(Arc::new(layout), log.clone());
     pipeline.name(token);
-    let mut heads: Vec<Option<Interval>> =
-        shards.iter_mut().map(ShardFile::interval).collect::<Result<_, _>>()?;
-    while let Some(number) = heads.iter().flatten().map(|head| head.number).min() {
-        let (mut end, mut batch) = (Tick::ZERO, pipeline.blank());
-        for (nth, (head, shard)) in heads.iter_mut().zip(shards.iter_mut()).enumerate() {
-            let Some(part) = head.take_if(|part| part.number == number) else { continue };
+    loop {
+        let numbers = shards.iter_mut().map(ShardFile::next_number).collect::<Result<Vec<_>, _>>()?;
+        let Some(number) = numbers.iter().flatten().copied().min() else { break };
+        let (mut end, mut whole) = (Tick::ZERO, None);
+        for (nth, (shard, _)) in
+            shards.iter_mut().zip(numbers).enumerate().filter(|(_, (_, next))| *next == Some(number))
+        {
+            let Some(part) = shard.interval()? else { continue };
             end = end.max(part.end);
+            let mut batch = whole.take().unwrap_or_else(|| pipeline.blank());
             pipeline.add(&mut batch, &part.batch);
+            whole = Some(batch);
             part.switches.into_iter().for_each(|switch| log.note(hands.of(nth, switch)));
-            *head = shard.interval()?;
         }
-        pipeline.write(number, end, batch, files, &mut on_interval)?;
+        if let Some(batch) = whole {
+            pipeline.write(number, end, batch, files, &mut on_interval)?;
+        }
     }
     for (nth, shard) in shards.iter_mut().enumerate() {
         let Some(ended) = shard.ended.take() else { continue };
