@@ -269,6 +269,22 @@ fn a_world_that_does_not_play_along_gets_one_clear_message_and_exit_code_1() {
 
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
+    let at_taken = format!("127.0.0.1:{port}");
+    let target = format!("http=http://{at_taken}/");
+    for (arguments, code, words) in [
+        (vec![&*at_taken], 1, "is in use; write another port"),
+        (vec!["0.0.0.0:8080"], 2, "others than this machine could reach it"),
+        (vec!["127.0.0.1:65535"], 2, "no port behind it for MQTT"),
+        (vec!["127.0.0.1:0", "--target", &target], 2, "the run has targets of its own"),
+    ] {
+        let output = desk.run(&[&["run", "s.toml", "--serve-on"], &arguments[..]].concat());
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("--serve-on") && stderr(&output).contains(words),
+            "{}",
+            stderr(&output)
+        );
+    }
     for flag in ["--http-port", "--mqtt-port"] {
         let other = if flag == "--http-port" { "--mqtt-port" } else { "--http-port" };
         let output = desk.run(&["serve", flag, &port, other, "0"]);

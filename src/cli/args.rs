@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -231,6 +231,11 @@ pub(super) struct RunArgs {
     /// on this machine further addresses are used automatically where they are needed
     #[arg(long = "source-ip", value_name = "IP", value_delimiter = ',')]
     pub(super) source_ips: Vec<IpAddr>,
+
+    /// Have the bundled reference system, where it is the target, listen at this loopback address, MQTT at the port behind it: its
+    /// live page then has the same address in every run. 127.0.0.1:0 takes free ports, as it does unless told
+    #[arg(long, value_name = "IP:PORT")]
+    pub(super) serve_on: Option<SocketAddr>,
 
     /// Drive only every N-th device, starting from the K-th: one of N runs on as many machines, for `squall
     /// merge`. `env/N` takes K from `JOB_COMPLETION_INDEX` (a Kubernetes Indexed Job) or

@@ -62,6 +62,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
     let (part, note) = shard::part(args)?;
     let settings = Settings {
         source_ips: args.source_ips.clone(),
+        serve_on: args.serve_on,
         part,
         token: args.run_token,
         notes: note.into_iter().collect(),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::RunError;
@@ -115,6 +116,29 @@ pub(crate) fn start(config: &Config) -> Result<Server, RunError> {
         })?;
     }
     Ok(server)
+}
+
+/// The same at an address that was asked for; MQTT is at the port behind it, or at a free one where that was asked for, too.
+///
+/// # Errors
+/// If others than this machine could reach it, or a port is taken.
+pub(crate) fn start_on(place: SocketAddr, config: Config) -> Result<Server, RunError> {
+    let (bind, http_port) = (place.ip(), place.port());
+    let refused = |what: &str| RunError::usage(format!("--serve-on {place}: {what}"));
+    if !bind.to_canonical().is_loopback() {
+        return Err(refused(
+            "others than this machine could reach it; write 127.0.0.1:8080, or start `squall serve --bind` and give it as --target",
+        ));
+    }
+    let mqtt_port = if http_port == 0 { Some(0) } else { http_port.checked_add(1) };
+    let mqtt_port =
+        mqtt_port.ok_or_else(|| refused("there is no port behind it for MQTT; write a lower one"))?;
+    start(&Config { bind, http_port, mqtt_port, ..config }).map_err(|error| {
+        // What is proposed there are flags of another command.
+        let told = error.to_string();
+        let what = told.split(';').next().unwrap_or_default();
+        RunError::failed(format!("--serve-on {place}: {what}; write another port, or 0 for free ones"))
+    })
 }
 
 /// `admission` with what is in its files.

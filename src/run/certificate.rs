@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
@@ -109,17 +110,22 @@ impl Trust {
     }
 }
 
-/// Starts the bundled reference system on free ports of the loopback as `setup` says, and gives what devices have to know of it where
+/// Starts the bundled reference system as `setup` says, `on` an address of the loopback (MQTT at the port behind it) or else on
+/// free ports there, and gives what devices have to know of it where
 /// that is not theirs to say.
 ///
 /// # Errors
 /// If it cannot be started, or a file of its settings not be used.
-pub(crate) fn start(setup: Setup) -> Result<(Server, Option<Trust>), RunError> {
+pub(crate) fn start(setup: Setup, on: Option<SocketAddr>) -> Result<(Server, Option<Trust>), RunError> {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let secured = setup.tls.as_ref().map(|tls| secured(tls, &names, None)).transpose()?;
     let issues = setup.tls.as_ref().is_some_and(Tls::issues_clients);
     let (credentials, authority) = secured.map(|found| (found.credentials, found.authority)).unzip();
-    let server = bundled::start(&Config { setup, tls: credentials, ..Config::default() })?;
+    let config = Config { setup, tls: credentials, ..Config::default() };
+    let server = match on {
+        Some(place) => bundled::start_on(place, config),
+        None => bundled::start(&config),
+    }?;
     Ok((server, authority.flatten().map(|authority| Trust { authority, issues })))
 }
 

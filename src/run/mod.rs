@@ -22,7 +22,7 @@ pub(crate) mod profile;
 mod service_watch;
 pub(crate) mod target;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -84,6 +84,8 @@ pub struct Settings {
     pub workers: Option<usize>,
     /// Local addresses that connections come from, in turn.
     pub source_ips: Vec<IpAddr>,
+    /// Where the bundled reference system listens, where it is the target; `None`: on free ports.
+    pub serve_on: Option<SocketAddr>,
     /// The share of the devices that this process drives.
     pub part: Part,
     /// What the run is called in its devices' messages; `None`: the shards of a plan agree on one, and any other run draws its own.
@@ -103,6 +105,7 @@ impl Default for Settings {
             label: String::new(),
             workers: None,
             source_ips: Vec::new(),
+            serve_on: None,
             part: Part::default(),
             token: None,
             profile: None,
@@ -141,7 +144,7 @@ impl Run {
         }
         let part = settings.part;
         part.judge(&plan)?;
-        let mut targets = Targets::prepare(targets, &plan, part)?;
+        let mut targets = Targets::prepare(targets, &plan, part, settings.serve_on)?;
         targets.notes.append(&mut settings.notes);
         let notes = preflight::ensure(&plan, part.shard(), &mut targets, &settings.source_ips)?;
         targets.notes.extend(notes);

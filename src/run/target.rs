@@ -1,7 +1,7 @@
 //! Where a run's readings go: the bundled reference system, or a service of the user's.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::certificate::Trust;
@@ -42,12 +42,17 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// Resolves the targets of `plan`, starting the bundled reference system if none is given.
+    /// Resolves the targets of `plan`, starting the bundled reference system if none is given, where that is asked for at `serve_on`.
     ///
     /// # Errors
     /// If only some of the protocols have a target, an address is wrong, nothing listens there, or the plan breaks a service
     /// that does not let itself be broken.
-    pub(crate) fn prepare(given: &[(Protocol, String)], plan: &Plan, part: Part) -> Result<Self, RunError> {
+    pub(crate) fn prepare(
+        given: &[(Protocol, String)],
+        plan: &Plan,
+        part: Part,
+        serve_on: Option<SocketAddr>,
+    ) -> Result<Self, RunError> {
         let scenario = plan.scenario();
         let breaks = part.shard().leads() && control::breaks_service(plan.faults());
         let wanted = spoken(scenario);
@@ -62,7 +67,7 @@ impl Targets {
             let faults = scenario.reference.faults || breaks;
             let mut setup = Setup { faults, ..scenario.reference.clone() };
             control_token = bundled::let_in(&mut setup.admission);
-            let (server, made) = certificate::start(setup)?;
+            let (server, made) = certificate::start(setup, serve_on)?;
             trust = made;
             let found = bundled::addresses(&server).into_iter().map(|(protocol, url)| TargetAddress {
                 protocol,
@@ -70,6 +75,11 @@ impl Targets {
                 written: None,
             });
             (found.collect(), Some(server))
+        } else if let Some(place) = serve_on {
+            return Err(RunError::usage(format!(
+                "--serve-on {place} is where the bundled reference system would be, and the run has targets of its own; \
+                 take either out"
+            )));
         } else {
             (given, None)
         };
