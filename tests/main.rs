@@ -60,6 +60,7 @@ mod page_browser;
 #[path = "support/peer.rs"]
 mod peer;
 mod phase;
+mod polling;
 mod probe;
 #[path = "support/program.rs"]
 mod program;

@@ -130,6 +130,7 @@ figures! {
         ChampionFalseAlarms = "champion_false_alarms", Count, "of those, flagged all the same";
         ChallengerNormal = "challenger_normal", Count, "of `judged_normal`, judged by the challenger";
         ChallengerFalseAlarms = "challenger_false_alarms", Count, "of those, flagged all the same";
+        Requests = "requests", Count, "with `kind = \"delivery\"`: requests and subscriptions for what others sent";
     }
 }
 

@@ -74,6 +74,10 @@ pub(super) fn notes(row: &SummaryRow, failures: &[Failure], style: Style) -> Vec
         (row.kind == Kind::Delivery.name() && figures.ok > 0).then(|| {
             format!("bytes received for each: {}", count(figures.wire_received_bytes / figures.ok, style))
         }),
+        figures.requests.filter(|_| figures.ok > 0).map(|requests| {
+            let each = requests as f64 / figures.ok as f64;
+            format!("requests for each: {each:.2}")
+        }),
     ];
     outcomes
         .into_iter()

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
+use std::time::Duration;
 
 use super::device::{Attempt, Device};
 use super::exchange;
@@ -10,7 +11,7 @@ use super::reason::{attempt_cut_short, cut_by_fault};
 use super::timer::{Alarm, Task};
 use super::worker::{Stage, Worker};
 use crate::clock::Tick;
-use crate::protocol::{self, Endpoint, Failure, Identity, Progress, Session};
+use crate::protocol::{self, Endpoint, Failure, Identity, Progress, Session, Settings, Turns};
 use crate::record::{ErrorKind, Kind, Outcome, Reason, Sink, Traced};
 use crate::units::Span;
 
@@ -103,12 +104,24 @@ fn identity<S: Sink>(worker: &Worker<S>, device: &Device, endpoint: &Endpoint) -
 
 /// Has the session pinged when it is time.
 pub(super) fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
-    let period = worker.settings[usize::from(device.fleet.0)].keep_alive;
+    let Settings { keep_alive: period, turns, .. } = &worker.settings[usize::from(device.fleet.0)];
     if device.keep_alive_at.get().is_none() && !period.is_zero() {
-        let at = now + period;
+        let phase = |turns: &Turns| match turns {
+            Turns::Phased => device.plan.borrow().phase(),
+            Turns::Aligned => 0.0,
+        };
+        let at = turns.as_ref().map_or(now + *period, |turns| next_turn(now, *period, phase(turns)));
         device.keep_alive_at.set(Some(at));
         worker.wake_at(at, device, Alarm::KeepAlive);
     }
+}
+
+/// The first instant after `now` that is a `phase` of 0 to 1 behind a multiple of `period`.
+fn next_turn(now: Tick, period: Duration, phase: f64) -> Tick {
+    let period_ns = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
+    let first = (phase * period_ns as f64) as u64;
+    let turns = now.0.checked_sub(first).map_or(0, |since| since / period_ns + 1);
+    Tick(first.saturating_add(turns.saturating_mul(period_ns)))
 }
 
 /// As what, and why, an attempt is given up that is still under way; `None` if it goes on.
@@ -193,5 +206,28 @@ impl<S: Sink> Worker<S> {
     /// Longest time a handshake of the device may take, where its fleet says so.
     fn handshake_timeout(&self, device: &Device) -> Option<Span> {
         self.plan.fleet(device.fleet).tls.as_ref()?.timeout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn turns_are_a_period_apart_whenever_they_are_asked_for(
+            now in 0_u64..1 << 50,
+            period in 1_u64..1 << 40,
+            phase in 0.0_f64..1.0,
+        ) {
+            let span = Duration::from_nanos(period);
+            let next = next_turn(Tick(now), span, phase);
+            prop_assert!(next.0 > now || now == 0 && next.0 == 0);
+            prop_assert!(next.0 - now <= period.max(1));
+            prop_assert_eq!(next_turn(next, span, phase), Tick(next.0 + period));
+            prop_assert_eq!(next_turn(Tick(next.0 - 1), span, phase), next);
+        }
     }
 }

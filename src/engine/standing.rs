@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use super::attempt::arm_keep_alive;
 use super::control::{Control, Order};
 use super::device::Device;
 use super::drive::drive;
@@ -145,7 +146,11 @@ impl<S: Sink> Worker<S> {
         self.reach.iter().for_each(|reach| *reach.borrow_mut() = Reachability::default());
         let now = self.clock.now();
         for device in &self.devices {
-            if let Some(at) = device.keep_alive_at.get() {
+            if let Some(at) = device.keep_alive_at.take() {
+                if self.settings[usize::from(device.fleet.0)].turns.is_some() {
+                    arm_keep_alive(self, device, now);
+                    continue;
+                }
                 let at = now.plus_ns(at.since(before));
                 device.keep_alive_at.set(Some(at));
                 self.wake_at(at, device, Alarm::KeepAlive);

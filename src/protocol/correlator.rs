@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::note::Notes;
 use super::run_name::{RunName, Stranger};
 use super::settings::{Hearing, Roster};
 use super::verdict::{self, AnyReading, Reply};
-use super::{Correlation, Settings};
+use super::{Correlation, Event, Settings};
 use crate::record::{Close, RunToken, Stray};
 
 /// A message that answers a reading.
@@ -103,11 +104,29 @@ impl Correlator {
         matches!(self.rule, Rule::Deaf)
     }
 
+    /// Whether it reads what others send.
+    pub(super) fn hears_others(&self) -> bool {
+        matches!(self.rule, Rule::Others(_))
+    }
+
     /// `None` if the message answers no reading.
     pub(super) fn read(&self, message: &[u8]) -> Option<Match> {
         match self.find(message) {
             Ok(None) if self.is_neighbours(message) => Some(Match::Neighbour),
             found => found.unwrap_or(Some(Match::Stranger)),
+        }
+    }
+
+    /// Whose reading a message to a device that hears others is about; what is about none goes into `notes`.
+    pub(super) fn hear(&self, message: &[u8], notes: &mut Notes) -> Option<Event> {
+        let matched = self.read(message);
+        if let Some(stray) = Match::stray(matched.as_ref()) {
+            notes.suspect(stray, message);
+            notes.strayed(stray);
+        }
+        match matched? {
+            Match::Heard { sender, seq, named } => Some(Event::Heard { sender, seq, named }),
+            Match::Named(_) | Match::Next { .. } | Match::Neighbour | Match::Stranger => None,
         }
     }
 
@@ -164,13 +183,13 @@ impl Source {
         let Ok(message) = serde_json::from_slice::<Value>(message) else { return Ok(None) };
         let named = RunName::in_value(&message).is_of(run)?;
         let sender = message.pointer(&self.device).and_then(Value::as_str).and_then(roster);
-        let seq = number(&message, &self.seq);
+        let seq = number_at(&message, &self.seq);
         Ok(sender.zip(seq).map(|(sender, seq)| AnyReading { sender, seq, named }))
     }
 }
 
 /// The number at `pointer`: as such, or as a string of its digits.
-fn number(message: &Value, pointer: &str) -> Option<u64> {
+pub(super) fn number_at(message: &Value, pointer: &str) -> Option<u64> {
     match message.pointer(pointer)? {
         Value::Number(number) => number.as_u64(),
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
@@ -185,7 +204,7 @@ fn pointed(message: &[u8], pointer: &str, run: Option<RunToken>) -> Result<Optio
     let beside = pointer.rsplit_once('/').and_then(|(around, _)| message.pointer(around));
     let name = beside.map(RunName::in_value).unwrap_or_default().or(RunName::in_value(&message));
     let named = name.is_of(run)?;
-    Ok(number(&message, pointer).map(|seq| Reply { named, ..Reply::ok(seq) }))
+    Ok(number_at(&message, pointer).map(|seq| Reply { named, ..Reply::ok(seq) }))
 }
 
 #[cfg(test)]

@@ -249,7 +249,7 @@ pub(super) fn source(fields: &Fields, report: &mut Reporter<'_>) -> Correlation 
 }
 
 /// A JSON pointer (RFC 6901); the empty one is the whole document.
-fn is_pointer(text: &str) -> bool {
+pub(super) fn is_pointer(text: &str) -> bool {
     let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     (text.is_empty() || text.starts_with('/')) && escapes
 }

@@ -61,6 +61,11 @@ pub(super) trait Codec: fmt::Debug {
         false
     }
 
+    /// How often it has asked for what others send since the last call.
+    fn take_requests(&mut self) -> u64 {
+        0
+    }
+
     /// `unsent`: readings it does not know of; `untold`: events it told that went no further.
     fn suspend(self, _unsent: Vec<OwnedMessage>, _untold: Vec<Event>) -> Option<SessionState>
     where
@@ -454,7 +459,8 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
     fn take_traffic(&mut self) -> Traffic {
         let (wire_sent, wire_received) = self.codec.stream_mut().take_traffic();
         let payload_received = self.codec.notes_mut().take_payload();
-        Traffic { wire_sent, wire_received, payload_sent: 0, payload_received }
+        let requests = self.codec.take_requests();
+        Traffic { wire_sent, wire_received, payload_sent: 0, payload_received, requests }
     }
 }
 

@@ -20,10 +20,12 @@ mod hold_queue;
 mod http;
 mod identity;
 mod keep_alive;
+mod long_poll;
 mod misfit;
 mod mqtt;
 mod note;
 mod pipeline;
+mod poll;
 mod retry_after;
 mod run_name;
 mod scarcity;
@@ -61,10 +63,17 @@ pub use note::Unmatched;
 pub use retry_after::RetryAfter;
 pub use session::Session;
 pub use session_state::SessionState;
-pub use settings::{Correlation, OwnSettings, Settings};
+pub use settings::{Correlation, OwnSettings, Settings, Turns};
 pub(crate) use settings::{Hearing, Roster};
 pub(crate) use status::StatusSet;
 
 /// Every protocol of the program, in the order in which they are listed.
-pub(crate) static TABLE: &[&dyn Driver] =
-    &[&http::HttpDriver, &ws::WsDriver, &mqtt::MqttDriver, &tcp::TcpDriver, &sse::SseDriver];
+pub(crate) static TABLE: &[&dyn Driver] = &[
+    &http::HttpDriver,
+    &ws::WsDriver,
+    &mqtt::MqttDriver,
+    &tcp::TcpDriver,
+    &sse::SseDriver,
+    &long_poll::LongPollDriver,
+    &poll::PollDriver,
+];

@@ -45,6 +45,8 @@ pub struct Settings {
     /// MQTT announces twice this to the broker (in whole seconds, at most 65 535), so that the calls come at half of what was
     /// announced: a device that sent something just after one call may stay silent until the call after next.
     pub keep_alive: Duration,
+    /// On which instants it is called; `None`: as long after the connection was made, and then as long after each call.
+    pub turns: Option<Turns>,
     /// What only the protocol's own driver reads.
     pub own: OwnSettings,
     /// What the session listens for besides answers to its own readings.
@@ -52,6 +54,15 @@ pub struct Settings {
     /// The run that readings name, and answers to them: a message that names another is a stranger's, and answers nothing. `None`
     /// where readings name no run.
     pub run: Option<RunToken>,
+}
+
+/// The instants of a device's turns, one every [`Settings::keep_alive`], whenever it connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// Each device has a phase of its own, which the seed draws.
+    Phased,
+    /// Multiples of the period from the start of the run on: all devices at once.
+    Aligned,
 }
 
 /// Settings of one protocol, made by its driver and read by nobody else, such as [`HttpSettings`](super::HttpSettings).
@@ -112,6 +123,7 @@ impl Default for Settings {
             close: Close::Response,
             correlation: Correlation::Order,
             keep_alive: Duration::from_secs(30),
+            turns: None,
             own: OwnSettings::default(),
             hearing: Hearing::Own,
             run: None,

@@ -14,6 +14,8 @@ pub struct Traffic {
     pub payload_sent: u64,
     /// Bodies and messages that a session received.
     pub payload_received: u64,
+    /// Requests and subscriptions by which devices that only hear asked for what others sent.
+    pub requests: u64,
 }
 
 impl Traffic {
@@ -23,5 +25,6 @@ impl Traffic {
         self.wire_received += other.wire_received;
         self.payload_sent += other.payload_sent;
         self.payload_received += other.payload_received;
+        self.requests += other.requests;
     }
 }

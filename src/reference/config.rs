@@ -84,13 +84,15 @@ pub(crate) fn addresses(
     http: &dyn fmt::Display,
     mqtt: &dyn fmt::Display,
     tls: bool,
-) -> [(Protocol, String); 4] {
+) -> [(Protocol, String); 6] {
     let s = if tls { "s" } else { "" };
     [
         (Protocol::named("http"), format!("http{s}://{http}/v1/readings")),
         (Protocol::named("ws"), format!("ws{s}://{http}/v1/stream")),
         (Protocol::named("mqtt"), format!("mqtt{s}://{mqtt}")),
         (Protocol::named("sse"), format!("http{s}://{http}/v1/alerts/stream")),
+        (Protocol::named("long-poll"), format!("http{s}://{http}/v1/alerts")),
+        (Protocol::named("poll"), format!("http{s}://{http}/v1/alerts")),
     ]
 }
 

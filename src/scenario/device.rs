@@ -18,6 +18,7 @@ use crate::units::Span;
 pub(super) struct StreamLabels {
     pub(super) arrival: Arc<str>,
     pub(super) backoff: Arc<str>,
+    pub(super) phase: Arc<str>,
     pub(super) repeat: Arc<str>,
     pub(super) retry: Arc<str>,
 }
@@ -87,6 +88,11 @@ impl DevicePlan {
         self.draws.wait(self.index, attempt)
     }
 
+    /// Where in every period of its turns the device has its own, a number of [0, 1): the seed's choice, the same whenever it is asked.
+    pub fn phase(&self) -> f64 {
+        self.draws.phase(self.index)
+    }
+
     /// A number of [0, 1) for the wait after attempt `number` at reading `seq`: the seed's choice, the same whenever it is asked.
     pub fn retry_draw(&self, seq: u64, number: u8) -> f64 {
         self.draws.retry(self.index, seq, number)
@@ -117,6 +123,10 @@ impl DeviceDraws {
         let mut stream = self.seed.stream(&self.labels.backoff, index);
         self.taken = self.taken.wrapping_add(1);
         Span::from_secs_f64(longest * (1.0 - backoff.jitter * stream.random::<f64>()))
+    }
+
+    fn phase(&self, device: u32) -> f64 {
+        self.seed.stream(&self.labels.phase, device.into()).random()
     }
 
     fn retry(&self, device: u32, seq: u64, number: u8) -> f64 {

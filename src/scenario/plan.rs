@@ -60,6 +60,7 @@ impl Plan {
                     labels: Arc::new(StreamLabels {
                         arrival: label("arrival"),
                         backoff: label("backoff"),
+                        phase: label("phase"),
                         repeat: label("repeat"),
                         retry: label("retry"),
                     }),

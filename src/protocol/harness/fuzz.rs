@@ -10,6 +10,7 @@ use std::task::Poll;
 use super::super::fault_injector::Codec;
 use super::super::http::Http;
 use super::super::mqtt::Mqtt;
+use super::super::poll::{Pace, PollSettings, Poller};
 use super::super::ws::Ws;
 use super::super::{
     Correlation, Endpoint, Event, Failure, Hearing, HttpSettings, Identity, Message, MqttSettings,
@@ -163,6 +164,26 @@ pub fn mqtt(data: &[u8]) {
             session.send(&mut context(), &reading(seq)).expect("the stream takes everything");
         }
         hear(|| session.poll_event(&mut context()))
+    };
+    agree(&said(Script::new().data(bytes)), &said(Script::new().cut(bytes, &cuts)));
+}
+
+/// A server's bytes, as replies to one poll after another.
+pub fn poll(data: &[u8]) {
+    let Some((selector, cuts, bytes)) = split(data) else { return };
+    let list = if selector & 1 != 0 { "" } else { "/alerts" };
+    let since = (selector & 2 != 0).then(|| "after".into());
+    let own = PollSettings { list: list.into(), since, ..PollSettings::default() };
+    let hearing = Hearing::Others(Roster(Arc::new(|device| (device == "d").then_some(0))));
+    let settings = Settings { hearing, own: OwnSettings::of(own), ..Settings::default() };
+    let identity = Identity::of("d");
+    let said = |stream: Script| {
+        let at = endpoint(Protocol::named("http"));
+        match pin!(Poller::open(stream.end(), &at, &settings, &identity, Pace::AtOnce)).poll(&mut context()) {
+            Poll::Ready(Ok(mut session)) => hear(|| session.poll_event(&mut context())),
+            Poll::Ready(Err(failure)) => (Vec::new(), Some(failure.kind)),
+            Poll::Pending => panic!("the stream has ended, and the session waits"),
+        }
     };
     agree(&said(Script::new().data(bytes)), &said(Script::new().cut(bytes, &cuts)));
 }

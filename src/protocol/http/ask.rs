@@ -71,7 +71,7 @@ pub(in crate::protocol) async fn ask<S: AsyncRead + AsyncWrite + Unpin, T>(
 }
 
 /// The server answered `request` with `status`, and with as much of a body as is there.
-fn refused(request: &str, status: u16, coding: Coding, body: &[u8]) -> Failure {
+pub(in crate::protocol) fn refused(request: &str, status: u16, coding: Coding, body: &[u8]) -> Failure {
     let body = compression::legible(body, coding, body.len() as u64);
     Failure::protocol(format!("the server answered {request} with {}", status_line(status)))
         .with_code("HTTP", status.into())

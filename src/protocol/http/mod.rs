@@ -18,9 +18,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(super) use self::ask::{Answered, Wording, ask};
+pub(super) use self::ask::{Answered, Wording, ask, refused};
 pub(super) use self::driver::{HttpDriver, NAME};
-use self::response::{MAX_KEPT, Reader, Reply};
+use self::response::{MAX_KEPT, Reply};
 pub use self::settings::HttpSettings;
 use super::buffer::{Inbox, Outbox};
 use super::compression::{self, Coding};
@@ -32,7 +32,7 @@ use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::head::{Head, elements, read as read_head};
 pub(super) use self::request::{Template, check_header, check_target};
-pub(super) use self::response::{Transfer, chunk_end, chunk_size, content_length};
+pub(super) use self::response::{Reader, Transfer, chunk_end, chunk_size, content_length};
 pub(super) use self::settings::{headers, path};
 pub(crate) use self::syntax::valid_header;
 pub(super) use self::syntax::{TRACEPARENT, is_token, misheaded, misplaced, reserved_header};
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http<S> {
 }
 
 /// Bytes without a request: a 408 is how servers announce that they close an idle connection (RFC 9110 §15.5.9).
-fn unasked(bytes: &[u8]) -> Failure {
+pub(super) fn unasked(bytes: &[u8]) -> Failure {
     if bytes.starts_with(b"HTTP/1.1 408") {
         Failure::closed("the server closed the idle connection with status 408")
     } else {

@@ -42,7 +42,7 @@ const START: State = State::Head { tried: 0 };
 
 /// One response after another, read from an [`Inbox`].
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(in crate::protocol) struct Reader {
     state: State,
     /// They answer HEAD: none has a body.
     to_head: bool,
@@ -52,21 +52,38 @@ pub(super) struct Reader {
     interim: bool,
     coding: Coding,
     length: u64,
-    /// Boxed: few responses have it.
-    retry_after: Option<Box<RetryAfter>>,
     kept: Vec<u8>,
+    /// Boxed: few readers have any.
+    besides: Option<Box<Besides>>,
+}
+
+/// What few readers keep.
+#[derive(Debug)]
+struct Besides {
+    retry_after: Option<Box<RetryAfter>>,
+    /// Most of a body that is kept, bytes.
+    most: usize,
+    keeps_tags: bool,
+    /// The entity tag of the response.
+    tag: Option<Box<[u8]>>,
+}
+
+impl Default for Besides {
+    fn default() -> Self {
+        Self { retry_after: None, most: MAX_KEPT, keeps_tags: false, tag: None }
+    }
 }
 
 /// A response read in full. `body` is its beginning, as far as it was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reply<'a> {
-    pub(super) status: u16,
-    pub(super) persistent: bool,
+pub(in crate::protocol) struct Reply<'a> {
+    pub(in crate::protocol) status: u16,
+    pub(in crate::protocol) persistent: bool,
     /// Length of the whole body, bytes.
-    pub(super) length: u64,
+    pub(in crate::protocol) length: u64,
     /// How it was compressed; `body` is as it came.
-    pub(super) coding: Coding,
-    pub(super) body: &'a [u8],
+    pub(in crate::protocol) coding: Coding,
+    pub(in crate::protocol) body: &'a [u8],
 }
 
 impl Reader {
@@ -79,13 +96,31 @@ impl Reader {
             interim: false,
             coding: Coding::Identity,
             length: 0,
-            retry_after: None,
             kept: Vec::new(),
+            besides: None,
         }
     }
 
+    /// Keeps bodies of up to `most` bytes, and entity tags.
+    pub(in crate::protocol) fn keeping(most: usize) -> Self {
+        Self {
+            besides: Some(Box::new(Besides { most, keeps_tags: true, ..Besides::default() })),
+            ..Self::new(false)
+        }
+    }
+
+    /// Bytes of the body so far.
+    pub(in crate::protocol) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The entity tag of the response (RFC 9110 §8.8.3) as it stands there, once.
+    pub(in crate::protocol) fn take_tag(&mut self) -> Option<Box<[u8]>> {
+        self.besides.as_mut()?.tag.take()
+    }
+
     /// Whether nothing of a response has been read yet; `unread` is what waits in the inbox.
-    pub(super) fn is_idle(&self, unread: &[u8]) -> bool {
+    pub(in crate::protocol) fn is_idle(&self, unread: &[u8]) -> bool {
         matches!(self.state, State::Head { .. }) && unread.is_empty()
     }
 
@@ -108,7 +143,7 @@ impl Reader {
     }
 
     /// Reads on; true once the response is complete and [`Self::reply`] may be asked for.
-    pub(super) fn advance(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
+    pub(in crate::protocol) fn advance(&mut self, inbox: &mut Inbox) -> Result<bool, Failure> {
         loop {
             let moved = match self.state {
                 State::Done => return Ok(true),
@@ -133,7 +168,7 @@ impl Reader {
     }
 
     /// The peer closed the connection; true if that completes the response.
-    pub(super) fn end(&mut self) -> bool {
+    pub(in crate::protocol) fn end(&mut self) -> bool {
         if self.state == State::UntilEnd {
             self.state = State::Done;
         }
@@ -141,14 +176,14 @@ impl Reader {
     }
 
     /// The complete response.
-    pub(super) fn reply(&self) -> Reply<'_> {
+    pub(in crate::protocol) fn reply(&self) -> Reply<'_> {
         let Self { status, persistent, coding, length, .. } = *self;
         Reply { status, persistent, length, coding, body: &self.kept }
     }
 
     /// What the response asks for that refuses a reading, once.
     pub(super) fn take_retry_after(&mut self) -> Option<RetryAfter> {
-        self.retry_after.take().map(|asked| *asked)
+        self.besides.as_mut()?.retry_after.take().map(|asked| *asked)
     }
 
     /// Memory kept for bodies, bytes.
@@ -158,7 +193,7 @@ impl Reader {
     }
 
     /// Makes ready for the next response.
-    pub(super) fn next(&mut self) {
+    pub(in crate::protocol) fn next(&mut self) {
         self.kept.clear();
         self.kept.shrink_to(IDLE_KEPT);
         self.length = 0;
@@ -167,8 +202,12 @@ impl Reader {
     }
 
     fn head(&mut self, inbox: &mut Inbox, mut tried: usize) -> Result<bool, Failure> {
-        let to_head = self.to_head;
-        let Some((size, start)) = head::read(inbox.unread(), &mut tried, |head| start(head, to_head))? else {
+        let (to_head, keeps_tags) = (self.to_head, self.besides.as_ref().is_some_and(|it| it.keeps_tags));
+        let begin = |head: &Head<'_>| {
+            let tag = keeps_tags.then(|| head.named("etag").next().map(Box::from)).flatten();
+            start(head, to_head).map(|start| (start, tag))
+        };
+        let Some((size, (start, tag))) = head::read(inbox.unread(), &mut tried, begin)? else {
             self.state = State::Head { tried };
             return Ok(false);
         };
@@ -178,7 +217,10 @@ impl Reader {
             self.status = start.status;
             self.persistent = start.persistent;
             self.coding = start.coding;
-            self.retry_after = start.retry_after;
+            if self.besides.is_some() || start.retry_after.is_some() {
+                let besides = self.besides.get_or_insert_default();
+                (besides.retry_after, besides.tag) = (start.retry_after, tag);
+            }
             self.state = start.body;
             if let State::Length { left } = start.body {
                 self.grow(left);
@@ -193,7 +235,8 @@ impl Reader {
     fn data(&mut self, inbox: &mut Inbox, left: u64, more: fn(u64) -> State, then: State) -> bool {
         let unread = inbox.unread();
         let n = usize::try_from(left).map_or(unread.len(), |left| left.min(unread.len()));
-        let keep = n.min(MAX_KEPT.saturating_sub(self.kept.len()));
+        let keep =
+            n.min(self.besides.as_ref().map_or(MAX_KEPT, |it| it.most).saturating_sub(self.kept.len()));
         self.kept.extend_from_slice(unread.get(..keep).unwrap_or_default());
         inbox.consume(n);
         let left = left - n as u64;

@@ -258,6 +258,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
         Ok(())
     }
 
+    fn take_requests(&mut self) -> u64 {
+        let is_new = |it: &mut Subscription| !std::mem::replace(&mut it.is_counted, true);
+        (self.correlator.hears_others() && self.topics.listening.as_mut().is_some_and(is_new)).into()
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.leaving {
             self.leaving = true;

@@ -12,6 +12,8 @@ pub(super) struct Subscription {
     pub(super) qos: Qos,
     /// The one that the broker has granted; `None` if that is not known of all that it may deliver.
     pub(super) granted: Option<Qos>,
+    /// It has been counted among the requests for what others send.
+    pub(super) is_counted: bool,
 }
 
 /// The topics of one device.
@@ -58,6 +60,7 @@ impl Topics {
         Ok(Self {
             readings: is_topic(&readings).then(|| readings.into()),
             listening: listening.map(|(filter, qos)| Subscription {
+                is_counted: false,
                 filter: filter.into(),
                 qos,
                 granted: None,

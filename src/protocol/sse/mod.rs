@@ -20,7 +20,7 @@ pub(super) use self::driver::SseDriver;
 use self::parser::Parser;
 use super::buffer::Inbox;
 use super::compression::Coding;
-use super::correlator::{Correlator, Match};
+use super::correlator::Correlator;
 use super::fault_injector::{Codec, OwnedMessage};
 use super::http::{self, Answered, Head, HttpSettings, Template, Wording};
 use super::note::Notes;
@@ -39,6 +39,8 @@ pub(super) struct Sse<S = Connection> {
     parser: Parser,
     correlator: Correlator,
     notes: Notes,
+    /// Its request has not been counted yet.
+    has_asked: bool,
 }
 
 /// Where a stream is taken up again.
@@ -68,7 +70,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sse<S> {
         let request = request(endpoint, identity, parser.last_id())?;
         let (inbox, body) = http::ask(&mut stream, &request, &WORDING, answered).await?;
         let correlator = Correlator::new(settings, &identity.device);
-        Ok(Self { stream, inbox, body, parser, correlator, notes: Notes::default() })
+        let notes = Notes::default();
+        Ok(Self { stream, inbox, body, parser, correlator, notes, has_asked: true })
     }
 
     /// What the event that has just come amounts to.
@@ -76,15 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sse<S> {
         let Self { parser, correlator, notes, .. } = self;
         let data = parser.data();
         notes.received(data.len() as u64);
-        let matched = correlator.read(data);
-        if let Some(stray) = Match::stray(matched.as_ref()) {
-            notes.suspect(stray, data);
-            notes.strayed(stray);
-        }
-        match matched? {
-            Match::Heard { sender, seq, named } => Some(Event::Heard { sender, seq, named }),
-            Match::Named(_) | Match::Next { .. } | Match::Neighbour | Match::Stranger => None,
-        }
+        correlator.hear(data, notes)
     }
 }
 
@@ -141,6 +136,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Sse<S> {
                 },
             }
         }
+    }
+
+    fn take_requests(&mut self) -> u64 {
+        std::mem::take(&mut self.has_asked).into()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {

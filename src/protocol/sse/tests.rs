@@ -33,19 +33,20 @@ fn open_as(mut script: Script, identity: &Identity) -> (Result<Sse<Script>, Fail
         let mut opening = Box::pin(Sse::open(&mut script, &endpoint, &settings, identity));
         match opening.as_mut().poll(&mut context()) {
             Poll::Ready(opened) => {
-                opened.map(|sse| (sse.inbox, sse.body, sse.parser, sse.correlator, sse.notes))
+                opened.map(|sse| (sse.inbox, sse.body, sse.parser, sse.correlator, sse.notes, sse.has_asked))
             }
             Poll::Pending => panic!("the response is there"),
         }
     };
     written.extend_from_slice(&script.take_written());
-    let opened = opened.map(|(inbox, body, parser, correlator, notes)| Sse {
+    let opened = opened.map(|(inbox, body, parser, correlator, notes, has_asked)| Sse {
         stream: script,
         inbox,
         body,
         parser,
         correlator,
         notes,
+        has_asked,
     });
     (opened, String::from_utf8(written).unwrap())
 }

@@ -49,6 +49,8 @@ pub(super) struct Ws<S = Connection> {
     /// What the last ping carried that is still to be answered.
     ping: Option<Box<[u8]>>,
     leaving: Leaving,
+    /// It hears others, and its request has not been counted yet.
+    has_asked: bool,
 }
 
 /// What becomes of messages.
@@ -124,6 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ws<S> {
             deflate,
             ping: None,
             leaving: Leaving::No,
+            has_asked: matches!(settings.hearing, super::Hearing::Others(_)),
         }
     }
 
@@ -218,6 +221,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Ws<S> {
             self.hearing.keep_alive.pinged();
         }
         Ok(())
+    }
+
+    fn take_requests(&mut self) -> u64 {
+        std::mem::take(&mut self.has_asked).into()
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -150,6 +150,7 @@ pub(super) fn of_counts(figure: Figure, counts: &Figures, outcomes: &Outcomes, s
         Figure::ChampionNormal => some(counts.champion_normal),
         Figure::ChallengerNormal => some(counts.challenger_normal),
         Figure::ChampionFalseAlarms => counts.champion_false_alarms.map_or_else(unnamed, number),
+        Figure::Requests => some(counts.requests),
         Figure::ChallengerFalseAlarms => counts.challenger_false_alarms.map_or_else(unnamed, number),
         Figure::Duplicated | Figure::DuplicatedRate | Figure::Reordered | Figure::ReorderedRate => {
             let (duplicated, reordered) = (counts.duplicated, counts.reordered);

@@ -287,6 +287,9 @@ figures! {
     challenger_normal: Option<u64>,
     /// Of those, flagged all the same.
     challenger_false_alarms: Option<u64>,
+    /// Requests and subscriptions by which devices that only hear asked for what others sent; empty of those that send, and in runs of
+    /// earlier versions.
+    requests: Option<u64>,
 }
 
 impl Figures {
@@ -366,6 +369,7 @@ impl Figures {
             champion_false_alarms: of_arm(counters.arm_alarms, Arm::Champion),
             challenger_normal: of_arm(counters.arm_normal, Arm::Challenger),
             challenger_false_alarms: of_arm(counters.arm_alarms, Arm::Challenger),
+            requests: (counters.traffic.requests > 0).then_some(counters.traffic.requests),
             ..Self::default()
         };
         figures.set_errors(counters.errors);

@@ -92,6 +92,7 @@ impl Counters {
             self.traffic.wire_received,
             self.traffic.payload_sent,
             self.traffic.payload_received,
+            self.traffic.requests,
             self.resumed,
             self.retries,
             self.retried,

@@ -232,6 +232,7 @@ fn sums(file: &Path) -> BTreeMap<Vec<String>, BTreeMap<String, u64>> {
         "champion_false_alarms",
         "challenger_normal",
         "challenger_false_alarms",
+        "requests",
     ];
     let mut table = csv::Reader::from_path(file).unwrap();
     let mut sums: BTreeMap<_, BTreeMap<String, u64>> = BTreeMap::new();

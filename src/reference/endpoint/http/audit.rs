@@ -1,18 +1,15 @@
 //! `GET /v1/audit`: what the service was told and did, by whom and when.
 
-use std::time::Duration;
-
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::Serialize;
 
+use super::hold::{LONGEST_WAIT_MS, held};
 use super::{Reply, error, json};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::whole::in_query;
 use crate::service::Act;
 
-/// Longest wait of a long poll.
-const LONGEST_WAIT_MS: u64 = 60_000;
 /// Actions of one answer: all that are remembered.
 const MOST: usize = 1_000;
 
@@ -69,15 +66,8 @@ pub(super) async fn list(request: &Request<Incoming>, dispatcher: &Dispatcher) -
         Err(reason) => return error(StatusCode::BAD_REQUEST, &reason),
     };
     if wait_ms > 0 && dispatcher.acts.total() == after {
-        let (acted, mut stop) = (dispatcher.acted.notified(), dispatcher.stop.clone());
-        let next = async {
-            tokio::select! {
-                () = acted => {}
-                _ = stop.wait_for(|stop| *stop) => {}
-            }
-        };
         // Whichever comes first: then there is an answer.
-        let _ = tokio::time::timeout(Duration::from_millis(wait_ms), next).await;
+        let _ = held(wait_ms, dispatcher.stop.clone(), dispatcher.acted.notified()).await;
     }
     let (acts, forgotten, total) = dispatcher.acts.after(after);
     let action = |Act { id, time, what, who, from, run, .. }| Action {

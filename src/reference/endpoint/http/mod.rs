@@ -9,6 +9,7 @@ mod control;
 mod experiment;
 mod fault;
 mod guard;
+mod hold;
 mod job;
 mod judge;
 mod state;

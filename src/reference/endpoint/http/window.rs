@@ -1,7 +1,6 @@
 //! Closed windows over HTTP: the last ones, long polling, server-sent events, and the way up to WebSocket.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use hyper::body::Incoming;
@@ -10,6 +9,7 @@ use hyper::{Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use super::content::COMMENT_EVERY;
+use super::hold::{LONGEST_WAIT_MS, held};
 use super::{Content, JSON, Reply, admission, error, reply};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::ws;
@@ -17,8 +17,6 @@ use crate::reference::token::Grant;
 use crate::reference::whole::in_query;
 use crate::reference::window::{Read, WindowReader};
 
-/// Longest wait of a long poll.
-const LONGEST_WAIT_MS: u64 = 60_000;
 /// Windows of one answer.
 const MOST: usize = 1_000;
 
@@ -85,15 +83,7 @@ async fn list(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Gran
     let (mut texts, mut forgotten, mut last) = (Vec::new(), 0, dispatcher.windows.last());
     let mut next = reader.try_next();
     if wait_ms > 0 && next.is_none() {
-        let mut stop = dispatcher.stop.clone();
-        let first = async {
-            tokio::select! {
-                first = reader.next() => Some(first),
-                _ = stop.wait_for(|stop| *stop) => None,
-            }
-        };
-        // Whichever comes first: then there is an answer.
-        next = tokio::time::timeout(Duration::from_millis(wait_ms), first).await.ok().flatten();
+        next = held(wait_ms, dispatcher.stop.clone(), reader.next()).await;
         last = dispatcher.windows.last();
     }
     while let Some(read) = next {
