@@ -57,6 +57,7 @@ mod openapi;
 mod outside;
 mod page;
 mod page_browser;
+mod pattern;
 #[path = "support/peer.rs"]
 mod peer;
 mod phase;

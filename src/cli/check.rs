@@ -216,15 +216,23 @@ fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
             Model::Subscriber => "subscriber",
         }
         .to_owned(),
-        arrival: open.map(|(_, process, recorded_rate)| {
-            if recorded_rate.is_some() { "recorded-rate".to_owned() } else { process.name().to_owned() }
-        }),
+        arrival: open
+            .map(
+                |(_, process, recorded_rate)| {
+                    if recorded_rate.is_some() {
+                        "recorded-rate".to_owned()
+                    } else {
+                        process.name().to_owned()
+                    }
+                },
+            )
+            .or_else(|| fleet.pattern().map(|pattern| pattern.to_string())),
         // What a recording says depends on the instant.
         rate: open
             .filter(|(rate, _, recorded_rate)| recorded_rate.is_none() && rate.as_per_second() > 0.0)
             .map(|(rate, ..)| rate.as_per_second() * f64::from(fleet.devices)),
-        close: fleet.close.to_string(),
-        payload_bytes: payload_bytes(plan, id),
+        close: if fleet.hears() { String::new() } else { fleet.close.to_string() },
+        payload_bytes: if fleet.hears() { 0.0 } else { payload_bytes(plan, id) },
     }
 }
 

@@ -60,6 +60,7 @@ mod tests {
             late: 0,
             unaudited: 0,
             resent: 0,
+            imbalance: None,
             untested: None,
             kept: None,
         };

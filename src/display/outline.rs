@@ -207,14 +207,15 @@ fn fleets(outline: &Outline, style: Style) -> Grid {
     let head = ["fleet", "devices", "arrival", "rate", "closed by", "payload"];
     grid.cells(head.map(str::to_owned).to_vec(), Some(Tone::Strong));
     for fleet in &outline.fleets {
+        let sends = fleet.model != "subscriber";
         grid.cells(
             vec![
                 format!("{} {}", fleet.name, fleet.protocol),
                 count(style, u64::from(fleet.devices)),
                 fleet.arrival.clone().unwrap_or_else(|| fleet.model.clone()),
                 fleet.rate.map_or_else(|| unplanned(fleet), |rate| format!("{}/s", number(style, rate))),
-                fleet.close.clone(),
-                format!("{:.0} B", fleet.payload_bytes),
+                if sends { fleet.close.clone() } else { "nothing to close".to_owned() },
+                if sends { format!("{:.0} B", fleet.payload_bytes) } else { "none".to_owned() },
             ],
             None,
         );

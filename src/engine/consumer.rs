@@ -7,8 +7,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::audit::{Audience, Hearing};
+use super::share::Share;
 use crate::clock::Tick;
-use crate::record::{AuditFinding, FleetId};
+use crate::record::{AuditFinding, FleetId, MessagePattern};
 use crate::scenario::{Model, Plan};
 
 /// Pairs of consumer and device of which a run remembers what was heard, about 64 bytes each.
@@ -27,7 +28,11 @@ const ALL: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scrutiny {
     /// What one consumer hears all are to hear.
-    Shared,
+    All,
+    /// Each device that sends has one consumer that is to hear it.
+    Pairs,
+    /// The consumers share a subscription: each reading is for one of them, whichever that is.
+    Group,
     /// Each consumer hears what is for it: what it misses cannot be known.
     Own,
     /// They are counted and timed alone: there are too many pairs of consumer and device.
@@ -48,7 +53,12 @@ pub(crate) fn scrutinies(plan: &Plan) -> Vec<Option<Scrutiny>> {
             return Some(Scrutiny::Counted);
         };
         room = left;
-        Some(if plan.hears_alike(FleetId(at)) { Scrutiny::Shared } else { Scrutiny::Own })
+        Some(match fleet.pattern() {
+            _ if fleet.shares() => Scrutiny::Group,
+            Some(MessagePattern::PointToPoint) => Scrutiny::Pairs,
+            _ if plan.hears_alike(FleetId(at)) => Scrutiny::All,
+            _ => Scrutiny::Own,
+        })
     });
     scrutiny.collect()
 }
@@ -98,12 +108,15 @@ struct Awaited {
     intended: Tick,
     /// Consumers that are still to hear of it.
     consumers: u32,
+    /// The place of the only one that is to; `None`: all are.
+    only: Option<u32>,
 }
 
 /// What is remembered of an audited fleet.
 #[derive(Debug)]
 struct Audit {
-    is_shared: bool,
+    /// Whether it is known from the reading alone to whom it is due.
+    is_foreseen: bool,
     /// Who has heard what: by the device that sent it, and the consumer's place here.
     audience: Audience,
     awaited: HashMap<ReadingId, Awaited>,
@@ -124,6 +137,23 @@ impl Audit {
     }
 }
 
+/// Which consumer is to hear which device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pairing {
+    pub(super) share: Share,
+    /// Global indexes of the first device that sends and of the first consumer.
+    pub(super) senders: u32,
+    pub(super) consumers: u32,
+}
+
+impl Pairing {
+    /// The slot of the consumer that is to hear the device with global index `sender`; `None`: another worker drives it.
+    fn slot(self, sender: u32) -> Option<u32> {
+        let consumer = self.consumers.checked_add(sender.checked_sub(self.senders)?)?;
+        (self.share.owner(consumer) == Some(self.share.index)).then(|| self.share.slot(consumer) as u32)
+    }
+}
+
 /// One worker's devices of a fleet that only hears.
 #[derive(Debug)]
 pub(super) struct ConsumerFleet {
@@ -136,6 +166,9 @@ pub(super) struct ConsumerFleet {
     since: Vec<Tick>,
     timeout_ns: u64,
     audit: Option<Audit>,
+    pairing: Option<Pairing>,
+    /// What each has heard of a shared subscription; empty where it is none.
+    parts: Vec<u64>,
 }
 
 impl ConsumerFleet {
@@ -147,12 +180,32 @@ impl ConsumerFleet {
         scrutiny: Scrutiny,
     ) -> Self {
         let audit = (scrutiny != Scrutiny::Counted).then(|| Audit {
-            is_shared: scrutiny == Scrutiny::Shared,
+            is_foreseen: matches!(scrutiny, Scrutiny::All | Scrutiny::Pairs),
             audience: Audience::unbounded(),
             awaited: HashMap::new(),
             deadlines: BinaryHeap::new(),
         });
-        Self { fleet, nth, first, since: vec![Tick::FAR; devices], timeout_ns, audit }
+        let parts = if scrutiny == Scrutiny::Group { vec![0; devices] } else { Vec::new() };
+        Self { fleet, nth, first, since: vec![Tick::FAR; devices], timeout_ns, audit, pairing: None, parts }
+    }
+
+    /// The same, where each is to hear the device that `pairing` says.
+    pub(super) fn paired(self, pairing: Option<Pairing>) -> Self {
+        Self { pairing, ..self }
+    }
+
+    /// Whether its devices share a subscription.
+    pub(super) fn is_group(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// The device in `slot` had a part of the shared subscription: how many it has had by now.
+    pub(super) fn take_part(&mut self, slot: u32) -> u64 {
+        let part = slot.checked_sub(self.first).and_then(|place| self.parts.get_mut(place as usize));
+        part.map_or(0, |part| {
+            *part += 1;
+            *part
+        })
     }
 
     fn since(&mut self, slot: u32) -> Option<&mut Tick> {
@@ -175,16 +228,21 @@ impl ConsumerFleet {
 
     /// `reading`, which came due at `intended`, was published: how many deliveries are due by that; `None` if it was known.
     pub(super) fn publish(&mut self, reading: ReadingId, intended: Tick) -> Option<u32> {
-        let audit = self.audit.as_mut().filter(|audit| audit.is_shared)?;
+        let audit = self.audit.as_mut().filter(|audit| audit.is_foreseen)?;
         let (sender, seq) = reading;
         if audit.audience.hear(sender, ALL, seq) == Hearing::Finding(AuditFinding::Duplicated) {
             return None;
         }
-        let present = self.since.iter().filter(|since| **since <= intended).count() as u32;
+        let was_there = |since: &&Tick| **since <= intended;
+        let only = self.pairing.map(|pairing| pairing.slot(sender).map_or(ALL, |slot| slot - self.first));
+        let present = match only {
+            None => self.since.iter().filter(was_there).count() as u32,
+            Some(place) => u32::from(self.since.get(place as usize).as_ref().is_some_and(was_there)),
+        };
         if present == 0 || audit.awaited.len() >= MOST_AWAITED {
             return Some(0);
         }
-        audit.awaited.insert(reading, Awaited { intended, consumers: present });
+        audit.awaited.insert(reading, Awaited { intended, consumers: present, only });
         audit.deadlines.push(Reverse((intended.plus_ns(self.timeout_ns), reading)));
         Some(present)
     }
@@ -215,12 +273,13 @@ impl ConsumerFleet {
         }
         if is_late {
             // Nobody else shows that a delivery to this one was due: it shows with what comes too late.
-            let is_own = was_there && self.audit.as_ref().is_none_or(|audit| !audit.is_shared);
+            let is_own = was_there && self.audit.as_ref().is_none_or(|audit| !audit.is_foreseen);
             heard.due += u32::from(is_own);
             return Heard { part: if is_own { Part::Lost } else { Part::Late }, ..heard };
         }
         let awaited = self.audit.as_mut().and_then(|audit| audit.awaited.get_mut(&reading));
-        match awaited.filter(|awaited| was_there && awaited.consumers > 0) {
+        let is_meant = |awaited: &&mut Awaited| awaited.only.is_none_or(|only| only == consumer);
+        match awaited.filter(is_meant).filter(|awaited| was_there && awaited.consumers > 0) {
             Some(awaited) => {
                 awaited.consumers -= 1;
                 self.audit.iter_mut().for_each(Audit::trim);
@@ -237,10 +296,15 @@ impl ConsumerFleet {
         let Self { audit: Some(audit), since, first, .. } = self else { return missed };
         while let Some(Reverse((_, reading))) = audit.deadlines.peek().copied().filter(|due| due.0.0 < now) {
             audit.deadlines.pop();
-            let Some(Awaited { intended, consumers }) = audit.awaited.remove(&reading) else { continue };
+            let Some(Awaited { intended, consumers, only }) = audit.awaited.remove(&reading) else {
+                continue;
+            };
             let (sender, seq) = reading;
             let (mut others, mut own) = (Vec::new(), Vec::new());
-            for (consumer, _) in (0..).zip(&*since).filter(|(_, since)| **since <= intended) {
+            let meant = (0..)
+                .zip(&*since)
+                .filter(|(place, since)| **since <= intended && only.is_none_or(|only| only == *place));
+            for (consumer, _) in meant {
                 let heard = audit.audience.has_heard(sender, consumer, seq);
                 if heard { &mut others } else { &mut own }.push(*first + consumer);
             }
@@ -262,6 +326,7 @@ impl ConsumerFleet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Shard;
 
     const TIMEOUT_NS: u64 = 100;
 
@@ -283,7 +348,7 @@ mod tests {
 
     #[test]
     fn what_one_hears_is_due_to_all_and_lost_where_it_does_not_come_in_time() {
-        let mut fleet = fleet(Scrutiny::Shared, 3);
+        let mut fleet = fleet(Scrutiny::All, 3);
         assert_eq!(fleet.next_deadline(), Tick::FAR);
         assert_eq!(heard(&mut fleet, 11, 1, 1_050), (3, true, Part::Delivery));
         assert_eq!(fleet.next_deadline(), Tick(1_102));
@@ -299,7 +364,7 @@ mod tests {
 
     #[test]
     fn news_from_another_worker_is_due_here_once() {
-        let mut fleet = fleet(Scrutiny::Shared, 2);
+        let mut fleet = fleet(Scrutiny::All, 2);
         assert_eq!(fleet.publish((3, 1), Tick(1_001)), Some(2));
         assert_eq!(fleet.publish((3, 1), Tick(1_001)), None);
         assert_eq!(heard(&mut fleet, 10, 1, 1_050), (0, false, Part::Delivery));
@@ -310,7 +375,7 @@ mod tests {
 
     #[test]
     fn what_all_hear_of_too_late_is_lost_to_all() {
-        let mut fleet = fleet(Scrutiny::Shared, 2);
+        let mut fleet = fleet(Scrutiny::All, 2);
         assert_eq!(heard(&mut fleet, 10, 1, 1_500), (2, true, Part::Late));
         assert_eq!(slots(&fleet.expire(Tick(1_500))), [11, 10]);
         assert_eq!(heard(&mut fleet, 11, 1, 1_501), (0, false, Part::Late));
@@ -318,7 +383,7 @@ mod tests {
 
     #[test]
     fn nothing_is_due_to_those_who_were_not_there_and_what_they_hear_counts() {
-        let mut fleet = ConsumerFleet::new((FleetId(1), 0), (0, 3), TIMEOUT_NS, Scrutiny::Shared);
+        let mut fleet = ConsumerFleet::new((FleetId(1), 0), (0, 3), TIMEOUT_NS, Scrutiny::All);
         fleet.join(0, Tick::ZERO);
         fleet.join(1, Tick(1_010));
         // A connection that comes back changes nothing.
@@ -364,6 +429,23 @@ mod tests {
         assert_eq!(heard(&mut fleet(Scrutiny::Own, 1), 10, 2, 1_103), (1, false, Part::Lost));
     }
 
+    #[test]
+    fn a_reading_is_due_to_the_one_that_is_paired_with_its_sender() {
+        let share = Share { index: 1, count: 2, shard: Shard::WHOLE };
+        // Senders 0 to 3, consumers 4 to 7: those of this worker are 5 and 7, in the slots 2 and 3.
+        let pairing = Pairing { share, senders: 0, consumers: 4 };
+        let mut fleet = ConsumerFleet::new((FleetId(1), 0), (2, 2), TIMEOUT_NS, Scrutiny::Pairs);
+        fleet = fleet.paired(Some(pairing));
+        fleet.join(2, Tick::ZERO);
+        fleet.join(3, Tick::ZERO);
+        assert_eq!(fleet.publish((0, 1), Tick(1_000)), Some(0), "another worker's");
+        assert_eq!(fleet.publish((1, 1), Tick(1_000)), Some(1));
+        assert_eq!(fleet.publish((3, 1), Tick(1_000)), Some(1));
+        let heard = fleet.hear(3, (3, 1), Tick(1_000), Tick(1_010));
+        assert_eq!((heard.due, heard.part), (0, Part::Delivery));
+        assert_eq!(slots(&fleet.expire(Tick(9_000))), [2]);
+    }
+
     /// Whatever is heard by whom and when: what was due is what was delivered and what was missed.
     mod account {
         use proptest::prelude::*;
@@ -375,7 +457,7 @@ mod tests {
             fn every_delivery_that_is_due_ends_once(
                 steps in proptest::collection::vec((0_u32..4, 1_u64..30, 0_u64..150, any::<bool>()), 1..200),
             ) {
-                let mut fleet = fleet(Scrutiny::Shared, 4);
+                let mut fleet = fleet(Scrutiny::All, 4);
                 let (mut due, mut ended, mut now) = (0_u64, 0_u64, 1_000);
                 for (consumer, seq, step, elsewhere) in steps {
                     now += step / 10;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::consumer::{ConsumerFleet, scrutinies};
+use super::consumer::{ConsumerFleet, Pairing, Scrutiny, scrutinies};
 use super::device::Device;
 use super::origin::Origins;
 use super::quiescence::Quiescence;
+use super::share::Share;
 use crate::clock::Tick;
 use crate::record::FleetId;
 use crate::scenario::Plan;
@@ -37,6 +38,8 @@ pub(super) enum Notice {
     Delivered(Delivery),
     /// A reading of which the first device of fleet `by` has heard: the others are to hear of it too.
     Published { by: FleetId, sender: u32, seq: u64, intended: Tick },
+    /// A reading of a device of that worker: one of fleet `by`, which shares a subscription, has heard of it.
+    Claimed { by: FleetId, sender: u32, seq: u64 },
 }
 
 /// What leads from one worker to the others.
@@ -68,15 +71,24 @@ pub(super) fn routers(plan: &Plan, count: usize) -> Vec<DeliveryRouter> {
     routers.collect()
 }
 
+/// Whom each device of fleet `by` is to hear.
+fn pairing(plan: &Plan, by: FleetId, share: Share) -> Option<Pairing> {
+    let senders = plan.heard_by(by).first().copied()?;
+    Some(Pairing { share, senders: plan.first(senders), consumers: plan.first(by) })
+}
+
 /// The fleets that only hear, as far as `devices`, which are one worker's, are of them.
-pub(super) fn consumers(plan: &Plan, devices: &[Rc<Device>]) -> Vec<ConsumerFleet> {
+pub(super) fn consumers(plan: &Plan, devices: &[Rc<Device>], share: Share) -> Vec<ConsumerFleet> {
     let scrutinies = scrutinies(plan);
     let own = devices.chunk_by(|one, other| one.fleet == other.fleet).filter_map(|chunk| {
         let (first, number) = (chunk.first()?, usize::from(chunk.first()?.fleet.0));
         let scrutiny = scrutinies[number]?;
         let nth = scrutinies[..number].iter().flatten().count() as u32;
         let timeout_ns = plan.fleet(first.fleet).timeout.as_ns();
-        Some(ConsumerFleet::new((first.fleet, nth), (first.slot, chunk.len()), timeout_ns, scrutiny))
+        let pairing = (scrutiny == Scrutiny::Pairs).then(|| pairing(plan, first.fleet, share)).flatten();
+        let consumers =
+            ConsumerFleet::new((first.fleet, nth), (first.slot, chunk.len()), timeout_ns, scrutiny);
+        Some(consumers.paired(pairing))
     });
     own.collect()
 }

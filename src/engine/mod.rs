@@ -28,6 +28,7 @@ mod level;
 mod limit;
 mod open;
 mod origin;
+mod pattern;
 mod pause;
 mod policy;
 mod quiescence;
@@ -45,6 +46,7 @@ mod source;
 mod stall;
 mod standing;
 mod timer;
+mod unclaimed;
 mod validity;
 mod worker;
 

@@ -122,6 +122,14 @@ impl Origins {
         if present & !BUSY > seq { Origin::Forgotten } else { Origin::Unknown }
     }
 
+    /// Whether that fleet has heard of the reading, as far as is known.
+    pub(super) fn is_told(&self, global: u32, seq: u64, nth: u32) -> bool {
+        let (Some(entry), Some(bit)) = (self.entry(global, seq), 1_u64.checked_shl(nth)) else {
+            return false;
+        };
+        entry.seq.load(SeqCst) == seq && entry.heard.load(SeqCst) & bit != 0
+    }
+
     /// Notes that the fleet that is number `nth` among those that only hear has heard of the reading. True for the first time in
     /// the run.
     pub(super) fn tell(&self, global: u32, seq: u64, nth: u32) -> bool {

@@ -42,17 +42,23 @@ impl<S: Sink> Worker<S> {
         }
     }
 
-    fn tell(&self, worker: usize, notice: Notice) {
+    pub(super) fn tell(&self, worker: usize, notice: Notice) {
         // One that has left had nothing open: it ended with the drain, or by an error that ends the run.
         if let Some(Err(TrySendError::Full(_))) = self.wires.out.get(worker).map(|out| out.try_send(notice)) {
             self.undelivered.set(self.undelivered.get() + 1);
         }
     }
 
-    /// Another worker tells something.
+    pub(super) fn tell_others(&self, notice: Notice) {
+        let others = (0..self.share.count).filter(|worker| *worker != self.share.index);
+        others.for_each(|worker| self.tell(worker, notice));
+    }
+
+    /// Another worker tells something, or this one itself.
     pub(super) fn take_notice(&self, notice: Notice) {
         match notice {
             Notice::Delivered(heard) => self.deliver(heard),
+            Notice::Claimed { by, sender, seq } => self.claimed(by, (sender, seq)),
             Notice::Published { by, sender, seq, intended } => {
                 let mut consumers = self.consumers.borrow_mut();
                 let fleet = consumers.iter_mut().find(|consumers| consumers.fleet == by);
@@ -77,15 +83,16 @@ impl<S: Sink> Worker<S> {
         };
         let mut consumers = self.consumers.borrow_mut();
         let Some(fleet) = consumers.iter_mut().find(|consumers| consumers.fleet == by) else { return };
-        let Heard { due, news, part, reordered, audited } =
-            fleet.hear(device.slot, (sender, seq), intended, at);
-        let nth = fleet.nth;
+        let mut heard = fleet.hear(device.slot, (sender, seq), intended, at);
+        let (nth, is_group) = (fleet.nth, fleet.is_group());
         drop(consumers);
+        if is_group {
+            heard = self.claim(device, (by, nth), (sender, seq), heard);
+        }
+        let Heard { due, news, part, reordered, audited } = heard;
         self.plan_deliveries(by, intended, due);
         if news && origins.tell(sender, seq, nth) {
-            let notice = Notice::Published { by, sender, seq, intended };
-            let others = (0..self.share.count).filter(|worker| *worker != self.share.index);
-            others.for_each(|worker| self.tell(worker, notice));
+            self.tell_others(Notice::Published { by, sender, seq, intended });
         }
         if reordered {
             self.heard(device, AuditFinding::Reordered, intended, seq);
@@ -108,7 +115,7 @@ impl<S: Sink> Worker<S> {
     }
 
     /// So many deliveries to a fleet are due of a reading that came due at `intended`.
-    fn plan_deliveries(&self, fleet: FleetId, intended: Tick, due: u32) {
+    pub(super) fn plan_deliveries(&self, fleet: FleetId, intended: Tick, due: u32) {
         let phase = self.layout().phase_at(intended);
         for _ in 0..due {
             self.sink.borrow_mut().planned(phase, fleet, Kind::Delivery);
@@ -129,7 +136,8 @@ impl<S: Sink> Worker<S> {
     /// When the next delivery is lost unless it comes.
     pub(super) fn next_lost_delivery(&self) -> Tick {
         let consumers = self.consumers.borrow();
-        consumers.iter().map(ConsumerFleet::next_deadline).min().unwrap_or(Tick::FAR)
+        let unclaimed = self.unclaimed.borrow().next_deadline();
+        consumers.iter().map(ConsumerFleet::next_deadline).fold(unclaimed, Tick::min)
     }
 
     /// Deliveries that had to come before `now` and did not are lost.
@@ -144,6 +152,7 @@ impl<S: Sink> Worker<S> {
         let mut consumers = self.consumers.borrow_mut();
         let missed: Vec<Missed> = consumers.iter_mut().flat_map(|fleet| fleet.expire(before)).collect();
         drop(consumers);
+        self.lose_unclaimed(before, now);
         let reason = undelivered();
         for Missed { slot, seq, intended } in missed {
             let Some(device) = self.devices.get(slot as usize) else { continue };
@@ -165,7 +174,7 @@ impl<S: Sink> Worker<S> {
 
     /// The record of a delivery to `device` of reading `seq` of another, which came due at `intended` and was heard, or given up, at
     /// `completed`.
-    fn delivery(
+    pub(super) fn delivery(
         &self,
         device: &Device,
         (intended, completed): (Tick, Tick),

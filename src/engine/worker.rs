@@ -23,6 +23,7 @@ use super::retry::Retries;
 use super::setup::Setup;
 use super::share::Share;
 use super::timer::{Alarm, Task, TimerQueue};
+use super::unclaimed::{Expecting, Unclaimed, expecting};
 use crate::clock::{Monotonic, Tick};
 use crate::fleet::RunFacts;
 use crate::protocol::{Endpoint, Settings};
@@ -92,6 +93,10 @@ pub(super) struct Worker<S> {
     pub(super) share: Share,
     /// Its devices that only hear, by fleet.
     pub(super) consumers: RefCell<Vec<ConsumerFleet>>,
+    /// The fleets that are to hear what ends ok, by the fleet that sends it.
+    pub(super) expecting: Vec<Vec<Expecting>>,
+    /// Readings of its devices of which a group is still to hear.
+    pub(super) unclaimed: RefCell<Unclaimed>,
     /// To the other workers.
     pub(super) wires: Wires,
     /// The fleet whose hearing closes the readings of a fleet, by fleet.
@@ -149,7 +154,9 @@ impl<S: Sink> Worker<S> {
                 .map(|fleet| EncounterCounter::new(fleet, setup.token_is_drawn))
                 .collect(),
             share,
-            consumers: RefCell::new(delivery::consumers(&plan, &devices)),
+            consumers: RefCell::new(delivery::consumers(&plan, &devices, share)),
+            expecting: expecting(&plan),
+            unclaimed: RefCell::default(),
             wires,
             hearers,
             payload: RefCell::new(Vec::with_capacity(256)),
@@ -299,16 +306,22 @@ impl<S: Sink> Worker<S> {
         }
         if sample.kind == Kind::Reading {
             self.reasons(device).read(sample.outcome, reason);
+            self.expect_deliveries(device, sample);
         }
         if let Some(mark) = sample.mark {
             let found = sample.flagged == Some(true) && device.found.replace(mark.episode) != mark.episode;
             let plan = device.plan.borrow();
             self.sink.borrow_mut().detection(&Detection { sample, mark, device: plan.device.id(), found });
         }
-        self.open.set(self.open.get() - 1);
         if sample.kind == Kind::Reading && self.stage.get() == Stage::Running {
             self.follow_up(device, sample.completed);
         }
+        self.shut();
+    }
+
+    /// One of what is open has come to its end.
+    pub(super) fn shut(&self) {
+        self.open.set(self.open.get() - 1);
         if self.open.get() == 0 && self.stage.get() == Stage::Draining {
             self.idle.interrupt();
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Correlation, Identity, Misfit, Settings};
 use crate::fleet::{Device, Format, Reading, RunFacts, Scope, Template};
 use crate::language::{FieldValue, Fields, Refusal, Reporter, Text, quote, unfit};
-use crate::record::{Close, RunToken};
+use crate::record::{Close, MessagePattern, RunToken};
 
 /// The fields of a fleet, as far as its protocol is concerned.
 #[derive(Debug)]
@@ -18,8 +18,20 @@ pub(crate) struct Stated<'f> {
     pub reply: bool,
     /// Whether its devices only hear the readings of others.
     pub hears: bool,
+    /// What its devices are to hear of which others, where it states a pattern.
+    pub spread: Option<StatedSpread<'f>>,
     /// How its readings are encoded.
     pub format: &'f Format,
+}
+
+/// What a fleet that only hears states of what it hears.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StatedSpread<'f> {
+    pub pattern: MessagePattern,
+    /// The fleet that hears.
+    pub fleet: &'f str,
+    /// The fleet that is heard; empty where it names none.
+    pub from: &'f str,
 }
 
 /// What surrounds a reading on the wire. Templates see the device, and where stated the reading.
@@ -41,6 +53,11 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
     /// The topics that a subscriber hears.
     fn heard(&self) -> Option<&Pattern> {
         None
+    }
+
+    /// Whether what its devices listen to is one subscription that they share: each message is for one of them.
+    fn shares(&self) -> bool {
+        false
     }
 
     /// What is done at that place, in the protocol's word.

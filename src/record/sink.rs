@@ -90,6 +90,9 @@ pub trait Sink: Send + 'static {
     /// `about` says of which phase, fleet and kind it is: of a reading of that fleet, or of a delivery to a device of a fleet that only hears.
     fn finding(&mut self, about: (PhaseId, FleetId, Kind), finding: AuditFinding, device: u32, seq: u64);
 
+    /// A device of a fleet that shares a subscription has had so many of its deliveries since the run began, this one included.
+    fn part(&mut self, fleet: FleetId, deliveries: u64);
+
     /// A reading in which a seeded anomaly shows has ended. Follows its [`Sink::completed`].
     fn detection(&mut self, detection: &Detection<'_>);
 

@@ -16,7 +16,7 @@ use crate::fleet::DeviceModel;
 use crate::language::{Location, Text};
 use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::{Exchange, Facts, Identity, Misfit, Rendering, driver};
-use crate::record::{Close, DeliveryGuarantee, Protocol};
+use crate::record::{Close, DeliveryGuarantee, MessagePattern, Protocol};
 use crate::seed::Seed;
 use crate::service::Setup;
 use crate::units::{Rate, Secret, Span};
@@ -246,6 +246,8 @@ pub struct Fleet {
     pub expects: DeliveryGuarantee,
     /// What closes a reading.
     pub close: Close,
+    /// What its devices are to hear of which others, where the scenario states a pattern.
+    pub(crate) spread: Option<Spread>,
     /// How its requests and messages look.
     pub(crate) exchange: Arc<dyn Exchange>,
     /// Whether the service is expected to refuse its connections for good: then that does not end the run.
@@ -270,6 +272,31 @@ impl Fleet {
     /// The fleet whose hearing ends its readings, where it is not the devices themselves.
     pub fn heard_by(&self) -> Option<&str> {
         self.exchange.heard_by()
+    }
+
+    /// Whether its devices only hear.
+    pub(crate) fn hears(&self) -> bool {
+        self.model == Model::Subscriber
+    }
+
+    /// How readings are spread over its devices, where that is stated.
+    pub(crate) fn pattern(&self) -> Option<MessagePattern> {
+        self.spread.as_ref().map(|spread| spread.pattern)
+    }
+
+    /// Whether its devices share a subscription.
+    pub(crate) fn shares(&self) -> bool {
+        self.exchange.shares()
+    }
+
+    /// Whether it is to hear what `other` sends.
+    pub(crate) fn is_to_hear(&self, other: &Self) -> bool {
+        let sends = !other.hears() && other.protocol == self.protocol;
+        sends
+            && self
+                .spread
+                .as_ref()
+                .is_some_and(|spread| spread.from.as_ref().is_none_or(|from| *from == other.name))
     }
 
     /// What a device says of itself when it connects.
@@ -298,6 +325,15 @@ impl Fleet {
     pub fn on_demand(&self) -> bool {
         self.exchange.is_fresh() || self.behaviour.sleepy.is_some()
     }
+}
+
+/// What a fleet of subscribers is to hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spread {
+    /// How readings are spread over its devices.
+    pub(crate) pattern: MessagePattern,
+    /// The fleet whose readings those are; `None`: all that send over the same protocol.
+    pub(crate) from: Option<String>,
 }
 
 /// How the devices of a fleet shake hands, files read.

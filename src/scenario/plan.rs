@@ -382,6 +382,21 @@ impl Plan {
         fleet.devices == 1 || place(0) == place(1)
     }
 
+    /// The fleets that `fleet` is to hear, by the pattern that it states.
+    ///
+    /// # Panics
+    /// If `fleet` is not of this plan.
+    pub(crate) fn heard_by(&self, fleet: FleetId) -> Vec<FleetId> {
+        let fleet = self.fleet(fleet);
+        let others = (0..).zip(&self.scenario.fleets);
+        others.filter(|(_, other)| fleet.is_to_hear(other)).map(|(number, _)| FleetId(number)).collect()
+    }
+
+    /// The global index of the first device of `fleet`.
+    pub(crate) fn first(&self, fleet: FleetId) -> u32 {
+        self.fleets.get(usize::from(fleet.0)).map_or(0, |planned| planned.first)
+    }
+
     /// The global index of the device with this name, if it is of this plan.
     pub fn find(&self, device: &str) -> Option<u32> {
         let (fleet, index) = device.rsplit_once('-')?;

@@ -102,6 +102,8 @@ impl Sink for Keeper {
         }
     }
 
+    fn part(&mut self, _: FleetId, _: u64) {}
+
     fn detection(&mut self, detection: &Detection<'_>) {
         self.0.lock().unwrap().marks.push((
             detection.device.to_owned(),

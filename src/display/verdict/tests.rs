@@ -542,6 +542,7 @@ fn faults_and_deliveries_have_their_place_between_the_figures_and_the_budgets() 
         late: 3,
         unaudited: 0,
         resent: 0,
+        imbalance: None,
         untested: None,
         kept: Some(false),
     }];

@@ -94,6 +94,7 @@ pub(crate) fn report() -> Report {
             late: 3,
             unaudited: 0,
             resent: 0,
+            imbalance: None,
             untested: None,
             kept: Some(false),
         }],

@@ -11,6 +11,7 @@ mod received;
 mod resume;
 mod session_state;
 mod settings;
+mod share;
 #[cfg(test)]
 mod tests;
 mod topic;

@@ -3,9 +3,10 @@
 use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, pattern};
 use super::super::{Correlation, Identity, Login, OwnSettings, Settings, Will};
 use super::grammar::is_filter;
+use super::share::{self, PatternFilter};
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
-use crate::record::{Close, Qos};
+use crate::record::{Close, MessagePattern, Qos};
 use crate::units::{Secret, Span};
 
 pub(super) static MQTT: Section = Section {
@@ -58,7 +59,7 @@ pub(super) static MQTT: Section = Section {
         Field::optional(
             "subscribe",
             Kind::Text,
-            "model = \"subscriber\" only, and required there: the topic filter; may name the device",
+            "model = \"subscriber\" only, and required there unless it states a pattern: the topic filter; may name the device",
         ),
         Field::optional(
             "subscribers",
@@ -136,6 +137,8 @@ pub(super) struct MqttExchange {
     correlation: Correlation,
     /// What a subscriber subscribes to; may name the device.
     subscribe: Option<Pattern>,
+    /// What subscribers of a stated pattern subscribe to, where they do not say so themselves.
+    usual: Option<PatternFilter>,
     /// The fleet of subscribers whose first delivery closes a reading; `None`: the device's own.
     subscribers: Option<String>,
 }
@@ -198,9 +201,33 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
         password,
         will,
         correlation,
-        subscribe: filter(fields, "subscribe", report),
+        subscribe: subscription(stated, report),
+        usual: stated.spread.as_ref().map(PatternFilter::of),
         subscribers: fields.text("subscribers").map(|name| name.value().to_owned()),
     }
+}
+
+/// What a fleet of subscribers says that it subscribes to, which has to go with its pattern.
+fn subscription(stated: &Stated<'_>, report: &mut Reporter<'_>) -> Option<Pattern> {
+    let filter = filter(stated.own, "subscribe", report)?;
+    let is_shared = share::split(filter.written.value()).is_some();
+    if let Some(spread) = stated.spread
+        && (spread.pattern == MessagePattern::Shared) != is_shared
+    {
+        let (message, help) = if is_shared {
+            (
+                format!("is a shared subscription, which `{}` is not", spread.pattern),
+                "write pattern = \"shared\", or a filter without $share",
+            )
+        } else {
+            (
+                "is no shared subscription".to_owned(),
+                "write $share/, the name of the group, and the filter: $share/group/devices/+/readings",
+            )
+        };
+        stated.own.refuse("subscribe", report, message, help);
+    }
+    Some(filter)
 }
 
 fn qos(fields: &Fields) -> Qos {
@@ -257,7 +284,9 @@ impl Exchange for MqttExchange {
         let render = |pattern: &Pattern| rendering.of(pattern);
         Identity {
             address: fixed(&self.topic),
-            reply_topic: fixed(&self.reply_topic).or_else(|| fixed(&self.subscribe)),
+            reply_topic: fixed(&self.reply_topic)
+                .or_else(|| fixed(&self.subscribe))
+                .or_else(|| self.usual.as_ref().map(|usual| usual.of_device(rendering.device.id()))),
             client_id: fixed(&self.client_id).or_else(|| Some(rendering.of_run(&usual.device))),
             login: self.username.as_ref().map(|user| Login {
                 user: render(user),
@@ -283,6 +312,13 @@ impl Exchange for MqttExchange {
 
     fn heard(&self) -> Option<&Pattern> {
         self.subscribe.as_ref()
+    }
+
+    fn shares(&self) -> bool {
+        match &self.subscribe {
+            Some(subscribe) => share::split(subscribe.written.value()).is_some(),
+            None => matches!(self.usual, Some(PatternFilter::Shared(_))),
+        }
     }
 
     fn method(&self, subscribes: bool) -> Option<&str> {

@@ -2,6 +2,7 @@
 
 use super::super::{Failure, Hearing, Identity, MqttSettings, Settings};
 use super::grammar::{is_filter, is_topic};
+use super::share;
 use crate::record::{Close, Qos};
 
 /// What a device subscribes to.
@@ -90,7 +91,7 @@ fn matches(filter: &str, topic: &str) -> bool {
         return true;
     }
     // Of a subscription that a group shares only what follows the group is a filter.
-    if let Some((_, shared)) = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
+    if let Some((_, shared)) = share::split(filter) {
         return matches(shared, topic);
     }
     // Wildcards leave out the server's own topics [MQTT-4.7.2-1].

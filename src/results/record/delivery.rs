@@ -40,6 +40,8 @@ struct FleetTally {
     late: u64,
     unaudited: u64,
     resent: u64,
+    /// Most deliveries of a shared subscription that one device has had since the run began; 0 where nothing is shared.
+    largest_part: u64,
 }
 
 /// What the audit found, by fleet in the order of the layout.
@@ -56,9 +58,9 @@ impl Deliveries {
     /// Whether it is of the fleets of `layout`, with counts that an interval can have.
     pub(crate) fn fit(&self, layout: &Layout) -> bool {
         let counts = |tally: &FleetTally| {
-            let FleetTally { sent, shed, ok, late, unaudited, resent, .. } = *tally;
+            let FleetTally { sent, shed, ok, late, unaudited, resent, largest_part, .. } = *tally;
             let found = [tally.lost.number, tally.duplicated.number, tally.reordered.number];
-            found.into_iter().chain([sent, shed, ok, late, unaudited, resent])
+            found.into_iter().chain([sent, shed, ok, late, unaudited, resent, largest_part])
         };
         self.fleets.len() == layout.fleets.len()
             && self.fleets.iter().flat_map(counts).all(|count| count <= counter::MOST)
@@ -95,6 +97,13 @@ impl Deliveries {
         }
     }
 
+    /// A device of fleet number `fleet` has had so many deliveries of the subscription that it shares.
+    pub(crate) fn part(&mut self, fleet: usize, deliveries: u64) {
+        if let Some(tally) = self.fleets.get_mut(fleet) {
+            tally.largest_part = tally.largest_part.max(deliveries);
+        }
+    }
+
     /// Adds all of another worker's.
     pub(crate) fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.fleets.iter_mut().zip(&other.fleets) {
@@ -107,6 +116,7 @@ impl Deliveries {
             mine.late += theirs.late;
             mine.unaudited += theirs.unaudited;
             mine.resent += theirs.resent;
+            mine.largest_part = mine.largest_part.max(theirs.largest_part);
         }
     }
 
@@ -140,6 +150,7 @@ fn audit(fleet: &FleetInfo, tally: &FleetTally) -> FleetDelivery {
         late: tally.late,
         unaudited: tally.unaudited,
         resent: tally.resent,
+        imbalance: imbalance(fleet, tally),
         untested: None,
         kept: None,
     };
@@ -149,6 +160,13 @@ fn audit(fleet: &FleetInfo, tally: &FleetTally) -> FleetDelivery {
         delivery.kept = delivery.untested.is_none().then_some(!broken);
     }
     delivery
+}
+
+/// The largest part of a shared subscription over an even one; `None` where nothing was shared.
+fn imbalance(fleet: &FleetInfo, tally: &FleetTally) -> Option<f64> {
+    let even = tally.ok as f64 / f64::from(fleet.devices);
+    (tally.largest_part > 0 && tally.ok > 0)
+        .then(|| (tally.largest_part as f64 / even * 1_000.0).round() / 1_000.0)
 }
 
 /// Why what was found does not show that expectations were kept; `None` if it does.
@@ -233,6 +251,10 @@ pub struct FleetDelivery {
     /// Answers to readings already answered that the device itself had sent more than once: no duplicates of the service's.
     #[serde(default)]
     pub resent: u64,
+    /// Of a fleet that shares a subscription: the deliveries to the device that had the most, over those of an even share. 1: all had
+    /// the same; the number of devices: one had everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imbalance: Option<f64>,
     /// Why the run does not show whether what it expects was kept.
     #[serde(default)]
     pub untested: Option<String>,
@@ -263,7 +285,10 @@ impl FleetDelivery {
         let resent =
             (self.resent > 0).then(|| format!("{} answered again after retries", count(self.resent)));
         let unaudited = (self.unaudited > 0).then(|| format!("{} not audited", count(self.unaudited)));
-        let parts: Vec<_> = breaches.into_iter().chain(late).chain(resent).chain(unaudited).collect();
+        let shared =
+            self.imbalance.map(|imbalance| format!("the largest share is {imbalance} of an even one"));
+        let parts: Vec<_> =
+            breaches.into_iter().chain(late).chain(resent).chain(unaudited).chain(shared).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 

@@ -240,6 +240,10 @@ impl Sink for Recorder {
         self.batch.deliveries.found(usize::from(fleet.0), finding, self.latest, device, seq);
     }
 
+    fn part(&mut self, fleet: FleetId, deliveries: u64) {
+        self.batch.deliveries.part(usize::from(fleet.0), deliveries);
+    }
+
     fn detection(&mut self, detection: &Detection<'_>) {
         let sample = detection.sample;
         let cell = self.cell(sample.phase, sample.fleet, sample.kind);

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use crate::fleet::{Channel, Format};
 use crate::language::{Fields, Reporter, alternatives, listed};
-use crate::protocol::{Driver, Exchange, Facts, Stated, protocols};
+use crate::protocol::{Driver, Exchange, Facts, Stated, StatedSpread, protocols};
 use crate::record::Close;
+use crate::scenario::model::Spread;
 
 /// The keys of the fleet's own protocol; those of the others do not apply.
 pub(super) fn exchange(
     fields: &Fields,
-    driver: &dyn Driver,
-    channels: &[Channel],
-    format: &Format,
+    (name, driver): (&str, &dyn Driver),
+    spread: Option<&Spread>,
+    (channels, format): (&[Channel], &Format),
     report: &mut Reporter<'_>,
 ) -> Arc<dyn Exchange> {
     let protocol = driver.facts().protocol;
@@ -27,7 +28,12 @@ pub(super) fn exchange(
     // A section at fault is reported; what stands here then is not kept.
     let own = fields.table(protocol.name()).unwrap_or_else(|| fields.clone());
     let hears = fields.word("model") == Some("subscriber");
-    let stated = Stated { own: &own, channels: &names, reply, hears, format };
+    let spread = spread.map(|spread| StatedSpread {
+        pattern: spread.pattern,
+        fleet: name,
+        from: spread.from.as_deref().unwrap_or_default(),
+    });
+    let stated = Stated { own: &own, channels: &names, reply, hears, spread, format };
     driver.exchange(&stated, report)
 }
 

@@ -8,6 +8,7 @@ use super::backoff::{BACKOFF, backoff};
 use super::behaviour::{BEHAVIOUR, PresetBehaviour, presets};
 use super::exchange::{close, exchange, in_flight};
 use super::guarantee::guarantee;
+use super::pattern::{PATTERNS, spread};
 use super::payload;
 use super::retry::{RETRY, retry};
 use super::signal::{self, ANOMALIES, SIGNAL};
@@ -119,6 +120,16 @@ static FIRST: &[Field] = &[
         Kind::Span(Span::ZERO, Span::from_ms(3_600_000)),
         "0s",
         "closed only: pause between an answer and the next reading",
+    ),
+    Field::optional(
+        "pattern",
+        Kind::Word(PATTERNS),
+        "subscriber only: what its devices are to hear; what ended ok at the sender is then due to them, heard or not",
+    ),
+    Field::optional(
+        "from",
+        Kind::Name,
+        "with `pattern`: the fleet that they hear; all that send over the same protocol unless stated",
     ),
     Field::optional(
         "join",
@@ -309,7 +320,8 @@ fn fleet(
     let presets = presets(&fields, report);
     let channels = signal::channels(&fields, &mut canonical, report);
     let payload = payload::payload(&fields, &channels, (facts.names_run, presets.cut), report);
-    let exchange = exchange(&fields, driver, &channels, &payload.format, report);
+    let spread = spread(&fields, facts, report);
+    let exchange = exchange(&fields, (name, driver), spread.as_ref(), (&channels, &payload.format), report);
     let trace = trace(&fields, (facts, &channels, &payload), &*exchange, report);
     let timeout = fields.span("timeout");
     let budget = budget(&fields, timeout, report);
@@ -337,6 +349,7 @@ fn fleet(
         budget,
         expects,
         close,
+        spread,
         exchange,
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),

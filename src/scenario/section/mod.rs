@@ -10,6 +10,7 @@ mod fault;
 mod fleet;
 mod grammar;
 mod guarantee;
+mod pattern;
 mod payload;
 mod phase;
 mod retry;
@@ -119,6 +120,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
     let mut canonical = String::new();
     run.canonical("run", &mut canonical);
     subscriber::subscribers(&fleets, report);
+    pattern::patterns(&fleets, report);
     grammar::grammar(&fleets, report);
     let measured = Span::from_ns(phases.iter().map(|draft| draft.phase.duration.as_ns()).sum());
     let faults = fault::faults(

@@ -14,6 +14,7 @@ pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
     if let Some(facts) = spoken.filter(|facts| facts.hears_others) {
         let own = facts.protocol.name();
         if let Some((key, example)) = facts.heard_at
+            && !fields.has("pattern")
             && let Some(table) = fields.table(own).filter(|table| !table.has(key))
         {
             let help = format!("write for example {own} = {{ {key} = \"{example}\" }}");

@@ -43,6 +43,7 @@ pub(super) fn may_publish(grant: &Grant, topic: &str) -> bool {
 
 /// Whether a client may subscribe to `filter`. Whoever may publish hears the verdicts on that.
 pub(super) fn may_subscribe(grant: &Grant, filter: &str) -> bool {
+    let filter = topic::shared(filter).unwrap_or(filter);
     let levels: Vec<&str> = filter.splitn(4, '/').collect();
     let of = |device: &str| grant.demand_device(device).is_ok();
     let right = match levels[..] {

@@ -402,7 +402,8 @@ impl Connection {
         for (filter, qos) in &subscribe.topics {
             let known = filters.iter().any(|known| **known == **filter);
             let may = admission::may_subscribe(grant, filter);
-            let taken = may && (known || filters.len() < MOST_SUBSCRIPTIONS && topic::is_affordable(filter));
+            let sound = topic::is_affordable(filter) && topic::is_complete(filter);
+            let taken = may && (known || filters.len() < MOST_SUBSCRIPTIONS && sound);
             if taken {
                 self.hub.subscribe(self.peer.id, filter, *qos);
             }

@@ -1,5 +1,6 @@
 //! Who gets what: the subscriptions of all connections, and the messages retained for those to come.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
@@ -113,16 +114,16 @@ impl Node {
     }
 }
 
-/// All subscriptions. Filters without wildcards, by far the most, are found by one look-up.
+/// Subscriptions of one kind. Filters without wildcards, by far the most, are found by one look-up.
 #[derive(Debug, Default)]
-pub(super) struct Router {
+struct Routes {
     exact: HashMap<Box<str>, Subscribers>,
     wild: Node,
 }
 
-impl Router {
+impl Routes {
     /// Adds a subscription, or changes its quality. The filter is valid.
-    pub(super) fn subscribe(&mut self, id: Id, filter: &str, qos: QoS) {
+    fn subscribe(&mut self, id: Id, filter: &str, qos: QoS) {
         if topic::has_wildcard(filter) {
             return self.wild.insert(filter, id, qos);
         }
@@ -133,7 +134,7 @@ impl Router {
     }
 
     /// Removes a subscription, if there is one.
-    pub(super) fn unsubscribe(&mut self, id: Id, filter: &str) {
+    fn unsubscribe(&mut self, id: Id, filter: &str) {
         if topic::has_wildcard(filter) {
             return self.wild.remove(Some(filter), id);
         }
@@ -146,7 +147,7 @@ impl Router {
     }
 
     /// Finds who gets a message on `topic`, each once, at the highest quality of all matching subscriptions.
-    pub(super) fn collect(&self, topic: &str, found: &mut Vec<(Id, QoS)>) {
+    fn collect(&self, topic: &str, found: &mut Vec<(Id, QoS)>) {
         found.clear();
         if let Some(subscribers) = self.exact.get(topic) {
             found.extend_from_slice(&subscribers.0);
@@ -161,6 +162,102 @@ impl Router {
             found.sort_unstable_by_key(|(id, qos)| (*id, std::cmp::Reverse(*qos)));
             found.dedup_by_key(|(id, _)| *id);
         }
+    }
+}
+
+/// Those who share a subscription.
+#[derive(Debug, Default)]
+struct Group {
+    members: Subscribers,
+    /// Whose turn it is.
+    turn: Cell<usize>,
+}
+
+impl Group {
+    /// The next in turn.
+    fn next(&self) -> Option<(Id, QoS)> {
+        let turn = self.turn.get() % self.members.0.len().max(1);
+        self.turn.set(turn + 1);
+        self.members.0.get(turn).copied()
+    }
+}
+
+/// Shared subscriptions: of each group one gets a message, in turn.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Groups by number, as if each were a client.
+    routes: Routes,
+    groups: HashMap<Id, Group>,
+    numbers: HashMap<Box<str>, Id>,
+    last: Id,
+}
+
+impl Shared {
+    /// `whole` is `$share/group/filter`.
+    fn subscribe(&mut self, id: Id, whole: &str, filter: &str, qos: QoS) {
+        let number = if let Some(number) = self.numbers.get(whole) {
+            *number
+        } else {
+            self.last += 1;
+            self.numbers.insert(whole.into(), self.last);
+            self.routes.subscribe(self.last, filter, QoS::Level2);
+            self.last
+        };
+        self.groups.entry(number).or_default().members.insert(id, qos);
+    }
+
+    fn unsubscribe(&mut self, id: Id, whole: &str, filter: &str) {
+        let Some(number) = self.numbers.get(whole).copied() else { return };
+        let Some(group) = self.groups.get_mut(&number) else { return };
+        group.members.remove(id);
+        if group.members.0.is_empty() {
+            self.groups.remove(&number);
+            self.numbers.remove(whole);
+            self.routes.unsubscribe(number, filter);
+        }
+    }
+
+    /// Adds to `found` one of each group that is to get a message on `topic`.
+    fn collect(&self, topic: &str, found: &mut Vec<(Id, QoS)>) {
+        if self.groups.is_empty() {
+            return;
+        }
+        let mut groups = Vec::new();
+        self.routes.collect(topic, &mut groups);
+        let chosen = groups.into_iter().filter_map(|(number, _)| self.groups.get(&number)?.next());
+        found.extend(chosen);
+    }
+}
+
+/// All subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Router {
+    own: Routes,
+    shared: Shared,
+}
+
+impl Router {
+    /// Adds a subscription, or changes its quality. The filter is valid.
+    pub(super) fn subscribe(&mut self, id: Id, filter: &str, qos: QoS) {
+        match topic::shared(filter) {
+            Some(shared) => self.shared.subscribe(id, filter, shared, qos),
+            None => self.own.subscribe(id, filter, qos),
+        }
+    }
+
+    /// Removes a subscription, if there is one.
+    pub(super) fn unsubscribe(&mut self, id: Id, filter: &str) {
+        match topic::shared(filter) {
+            Some(shared) => self.shared.unsubscribe(id, filter, shared),
+            None => self.own.unsubscribe(id, filter),
+        }
+    }
+
+    /// Finds who gets a message on `topic`, each once, at the highest quality of all matching subscriptions; and besides one of each
+    /// group that shares a subscription, even if it gets the message by one of its own too.
+    pub(super) fn collect(&self, topic: &str, found: &mut Vec<(Id, QoS)>) {
+        self.own.collect(topic, found);
+        self.shared.collect(topic, found);
     }
 }
 
@@ -245,7 +342,33 @@ mod tests {
             router.unsubscribe(1, filter);
         }
         router.unsubscribe(2, "a/b");
-        assert!(router.exact.is_empty() && router.wild.is_empty(), "{router:?}");
+        assert!(router.own.exact.is_empty() && router.own.wild.is_empty(), "{router:?}");
+    }
+
+    #[test]
+    fn of_a_group_one_gets_a_message_in_turn_beside_those_who_subscribe_by_themselves() {
+        let mut router = Router::default();
+        for id in [1, 2, 3] {
+            router.subscribe(id, "$share/crew/a/+", QoS::Level1);
+        }
+        router.subscribe(4, "$share/other/a/b", QoS::Level0);
+        router.subscribe(1, "a/#", QoS::Level2);
+        let turns: Vec<_> = (0..4).map(|_| found(&router, "a/b")).collect();
+        for (turn, next) in turns.iter().zip([1, 2, 3, 1]) {
+            let mut expected = vec![(1, QoS::Level2), (next, QoS::Level1), (4, QoS::Level0)];
+            let mut turn = turn.clone();
+            for list in [&mut turn, &mut expected] {
+                list.sort_unstable_by_key(|(id, qos)| (*id, *qos as u8));
+            }
+            assert_eq!(turn, expected);
+        }
+        for id in [1, 2, 3] {
+            router.unsubscribe(id, "$share/crew/a/+");
+        }
+        router.unsubscribe(4, "$share/other/a/b");
+        assert_eq!(found(&router, "a/b"), [(1, QoS::Level2)]);
+        assert!(router.shared.groups.is_empty() && router.shared.numbers.is_empty());
+        assert!(router.shared.routes.exact.is_empty() && router.shared.routes.wild.is_empty());
     }
 
     #[test]
@@ -317,7 +440,7 @@ mod tests {
             for (id, filter) in &filters {
                 router.unsubscribe(*id, filter);
             }
-            prop_assert!(router.exact.is_empty() && router.wild.is_empty());
+            prop_assert!(router.own.exact.is_empty() && router.own.wild.is_empty());
         }
     }
 }

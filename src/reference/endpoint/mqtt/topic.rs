@@ -6,6 +6,18 @@ const LONGEST_FILTER: usize = 1_024;
 /// Most levels a topic filter may have, which bounds the depth of the tree of filters; more are refused in the SUBACK.
 const MOST_LEVELS: usize = 128;
 
+/// The filter within a shared subscription, `$share/group/filter` (MQTT 5 §4.8.2); `None`: `filter` is none.
+pub(super) fn shared(filter: &str) -> Option<&str> {
+    filter.strip_prefix("$share/")?.split_once('/').map(|(_, shared)| shared)
+}
+
+/// Whether what begins as a shared subscription is one: with a group without wildcards, and a filter.
+pub(super) fn is_complete(filter: &str) -> bool {
+    let Some(rest) = filter.strip_prefix("$share/") else { return true };
+    rest.split_once('/')
+        .is_some_and(|(group, shared)| !group.is_empty() && !group.contains(['+', '#']) && is_filter(shared))
+}
+
 /// Whether `filter` is a topic filter at all: `#` stands alone on the last level, `+` alone on any.
 pub(super) fn is_filter(filter: &str) -> bool {
     let mut levels = filter.split('/').peekable();
@@ -78,6 +90,24 @@ pub(super) fn alert_topic(level: &str, device: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_subscription_needs_a_group_and_a_filter() {
+        for (filter, whole) in [
+            ("$share/g/a/+", true),
+            ("$share/g/#", true),
+            ("$share/g", false),
+            ("$share//a", false),
+            ("$share/+/a", false),
+            ("$share/g/", false),
+            ("$share/g/a#", false),
+            ("a/b", true),
+        ] {
+            assert_eq!(is_complete(filter), whole, "{filter}");
+        }
+        assert_eq!(shared("$share/g/a/+"), Some("a/+"));
+        assert_eq!(shared("shared/g/a"), None);
+    }
 
     #[test]
     fn filters_match_as_the_specification_says() {
