@@ -1,6 +1,6 @@
 //! What stands in the bundled system's place in a build without the feature `reference`: it says so when it is to start.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 mod config;
@@ -110,5 +110,60 @@ impl Server {
 
     pub(crate) fn stop(self) {
         match self {}
+    }
+}
+
+/// Where instances would meet.
+#[derive(Debug)]
+pub(crate) enum Broker {}
+
+impl Broker {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        Err(std::io::Error::other(Absent))
+    }
+
+    pub(crate) const fn url(&self) -> String {
+        match *self {}
+    }
+}
+
+/// Where an instance would listen.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) http: SocketAddr,
+    pub(crate) mqtt: SocketAddr,
+}
+
+/// How a front would be set up.
+#[expect(dead_code, reason = "there is no front")]
+pub(crate) struct FrontSetup {
+    pub(crate) bind: IpAddr,
+    pub(crate) http_port: u16,
+    pub(crate) mqtt_port: u16,
+    pub(crate) rule: crate::service::FrontRule,
+    pub(crate) places: Vec<Place>,
+    pub(crate) kill: Box<dyn Fn(usize) -> std::io::Result<()> + Send>,
+}
+
+/// What would stand before instances.
+#[derive(Debug)]
+pub(crate) enum Front {}
+
+impl Front {
+    pub(crate) fn start(_: FrontSetup) -> Result<Self, String> {
+        Err(Absent.to_string())
+    }
+
+    pub(crate) const fn http_addr(&self) -> SocketAddr {
+        match *self {}
+    }
+
+    pub(crate) const fn mqtt_addr(&self) -> SocketAddr {
+        match *self {}
+    }
+
+    pub(crate) const fn bury(&self, _: usize) {
+        match *self {}
     }
 }
