@@ -1,9 +1,11 @@
 //! What the service remembers of each device: everything that is not a pure function, in bounded memory.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quick_cache::unsync::Cache;
+use foldhash::quality::RandomState;
+use quick_cache::UnitWeighter;
+use quick_cache::unsync::{Cache, DefaultLifecycle};
 
 use serde::{Deserialize, Serialize};
 
@@ -233,7 +235,7 @@ pub(super) enum Lookup {
 /// Shards of the table: as many workers as that look devices up side by side.
 const SHARDS: usize = 16;
 
-type Shard = Cache<Arc<str>, Handle>;
+type Shard = Cache<Arc<str>, Handle, UnitWeighter, RandomState>;
 
 /// All devices known, the ones silent for longest forgotten when there are too many.
 #[derive(Debug)]
@@ -247,10 +249,11 @@ impl Devices {
         // Small tables are not cut up: a shard of one or two would forget devices that there is room for.
         let shards = SHARDS.min(capacity.div_ceil(64)).max(1);
         let share = capacity.div_ceil(shards).max(1);
-        Self {
-            shards: (0..shards).map(|_| Mutex::new(Cache::new(share))).collect(),
-            hasher: RandomState::new(),
-        }
+        let hasher = RandomState::default();
+        let shard = || {
+            Cache::with(share, share as u64, UnitWeighter, hasher.clone(), DefaultLifecycle::default())
+        };
+        Self { shards: (0..shards).map(|_| Mutex::new(shard())).collect(), hasher }
     }
 
     /// A number that says which worker owns the device.

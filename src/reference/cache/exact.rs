@@ -1,8 +1,10 @@
 //! Answers by their exact vector, with an age.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
-use quick_cache::sync::Cache;
+use foldhash::quality::RandomState;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::clock::Tick;
 use crate::reference::model::Key;
@@ -29,7 +31,8 @@ pub(super) enum Freshness {
 /// Answers by their exact vector.
 #[derive(Debug)]
 pub(super) struct ExactCache {
-    kept: Cache<Key, CacheEntry>,
+    // Every reading is looked up here, so its hash is a quick one, seeded at start.
+    kept: Cache<Key, CacheEntry, UnitWeighter, RandomState>,
     /// Longest age, nanoseconds.
     ttl: u64,
     jitter: f64,
@@ -40,11 +43,17 @@ pub(super) struct ExactCache {
 impl ExactCache {
     pub(super) fn new(setup: &Setup) -> Self {
         Self {
-            kept: Cache::new(setup.capacity),
+            kept: Cache::with(
+                setup.capacity,
+                setup.capacity as u64,
+                UnitWeighter,
+                RandomState::default(),
+                DefaultLifecycle::default(),
+            ),
             ttl: setup.ttl.map_or(u64::MAX, Span::as_ns),
             jitter: setup.jitter.clamp(0.0, 1.0),
             stale: setup.stale.as_ns(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
         }
     }
 
