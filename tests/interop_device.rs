@@ -10,7 +10,7 @@ use std::time::Duration;
 use squall::clock::Monotonic;
 use squall::protocol::{
     Answer, Correlation, Endpoint, Event, Failure, HttpSettings, Identity, Message, MqttSettings,
-    OwnSettings, Session, Settings, Will, connect,
+    OwnSettings, Session, Settings, V5Settings, Will, connect,
 };
 use squall::record::{Close, ErrorKind, Protocol, Qos};
 
@@ -172,13 +172,16 @@ fn mosquitto_closes_readings_at_every_quality_of_service() {
         (Close::Sent, one),
         (Close::Sent, two),
     ];
-    for (close, qos) in table {
+    let aliased = V5Settings { topic_aliases: 10, message_expiry_s: 60, ..V5Settings::default() };
+    for ((close, qos), five) in table.into_iter().flat_map(|row| [(row, None), (row, Some(aliased))]) {
         block_on(async {
-            let settings = settings(close, qos);
+            let mqtt = MqttSettings { qos, five, ..MqttSettings::default() };
+            let settings = Settings { own: OwnSettings::of(mqtt), ..settings(close, qos) };
+            let shown = format!("{close} {qos:?} {five:?}");
             let mut session = connect(&endpoint, &settings, &Identity::of("meters-00017")).await.unwrap();
             let mut device = Device::new("meters-00017", READINGS);
-            device.drive(&mut *session).await.unwrap_or_else(|failure| panic!("{close} {qos:?}: {failure}"));
-            assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{close} {qos:?}");
+            device.drive(&mut *session).await.unwrap_or_else(|failure| panic!("{shown}: {failure}"));
+            assert_eq!(device.closed, (1..=READINGS).collect::<Vec<_>>(), "{shown}");
             assert_eq!(session.take_unmatched(), None);
             poll_fn(|cx| session.poll_close(cx)).await;
         });

@@ -12,7 +12,8 @@ use std::time::Duration;
 use squall::clock::Monotonic;
 use squall::engine::{Control, End};
 use squall::protocol::{
-    Answer, Event, Identity, Message, MqttSettings, OwnSettings, Session, SessionState, Settings, connect,
+    Answer, Event, Identity, Message, MqttSettings, OwnSettings, Session, SessionState, Settings, V5Settings,
+    connect,
 };
 use squall::record::{Close, Outcome, Protocol, Qos};
 use squall::reference::{Config, Server};
@@ -267,8 +268,11 @@ assert heard.empty(), heard.get()
 fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
     let Some((_broker, port, _folder)) = mosquitto("allow_anonymous true\n") else { return };
     let fleet = |name: &str, qos: u8, close: &str| {
+        let five =
+            ", version = 5, topic_aliases = 1, message_expiry = \"1m\", user_properties = { site = \"n\" }";
+        let more = if name.ends_with("five") { five } else { "" };
         format!(
-            "[fleet.{name}]\nprotocol = \"mqtt\"\ndevices = 10\nrate = \"20/s\"\nmqtt = {{ qos = {qos} }}\nclose = \"{close}\"\n"
+            "[fleet.{name}]\nprotocol = \"mqtt\"\ndevices = 10\nrate = \"20/s\"\nmqtt = {{ qos = {qos}{more} }}\nclose = \"{close}\"\n"
         )
     };
     let cases = [
@@ -277,6 +281,8 @@ fn whole_runs_against_mosquitto_close_at_the_acknowledgement_and_at_delivery() {
         ("del-0", 0, "delivery"),
         ("del-1", 1, "delivery"),
         ("del-2", 2, "delivery"),
+        ("ack-five", 1, "ack"),
+        ("del-five", 2, "delivery"),
     ];
     let fleets: String = cases.iter().map(|(name, qos, close)| fleet(name, *qos, close)).collect();
     let plan = patient(&format!(
@@ -336,11 +342,20 @@ async fn publish_until(
 
 #[test]
 fn at_qos_2_every_reading_reaches_mosquitto_exactly_once_however_often_the_connection_breaks() {
+    // By MQTT 5 it states a receive maximum of 5, which holds for sessions that are taken up again, too.
+    for (five, more) in [(None, ""), (Some(V5Settings::default()), "max_inflight_messages 5\n")] {
+        let Some((_broker, port, _folder)) = mosquitto(&format!("allow_anonymous true\n{more}")) else {
+            return;
+        };
+        reach_exactly_once(port, five);
+    }
+}
+
+fn reach_exactly_once(port: u16, five: Option<V5Settings>) {
     const READINGS: u64 = 300;
-    let Some((_broker, port, _folder)) = mosquitto("allow_anonymous true\n") else { return };
     let endpoint = endpoint(Protocol::named("mqtt"), port);
     let Some(listener) = Listener::start(port, "plant/up", "2") else { return };
-    let mqtt = MqttSettings { qos: Qos::ExactlyOnce, clean_session: false, ..MqttSettings::default() };
+    let mqtt = MqttSettings { qos: Qos::ExactlyOnce, clean_session: false, five, ..MqttSettings::default() };
     let settings = Settings { close: Close::Ack, own: OwnSettings::of(mqtt), ..Settings::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let conversation = async {

@@ -79,10 +79,10 @@ pub(super) async fn connect<S: Sink>(
         device.stood.set(Some(session.is_some()));
         worker.idle.interrupt();
     }
-    if session.is_some() {
+    if let Some(session) = &session {
         device.ledger.borrow_mut().unblock(now);
         device.policy.note_activity(now);
-        arm_keep_alive(worker, device, now);
+        arm_keep_alive(worker, device, session.keep_alive_period(), now);
     }
     session
 }
@@ -102,15 +102,21 @@ fn identity<S: Sink>(worker: &Worker<S>, device: &Device, endpoint: &Endpoint) -
     }
 }
 
-/// Has the session pinged when it is time.
-pub(super) fn arm_keep_alive<S: Sink>(worker: &Worker<S>, device: &Device, now: Tick) {
-    let Settings { keep_alive: period, turns, .. } = &worker.settings[usize::from(device.fleet.0)];
+/// Has the session pinged when it is time; `stated`: how often the peer wants it.
+pub(super) fn arm_keep_alive<S: Sink>(
+    worker: &Worker<S>,
+    device: &Device,
+    stated: Option<Duration>,
+    now: Tick,
+) {
+    let Settings { keep_alive, turns, .. } = &worker.settings[usize::from(device.fleet.0)];
+    let period = stated.unwrap_or(*keep_alive);
     if device.keep_alive_at.get().is_none() && !period.is_zero() {
         let phase = |turns: &Turns| match turns {
             Turns::Phased => device.plan.borrow().phase(),
             Turns::Aligned => 0.0,
         };
-        let at = turns.as_ref().map_or(now + *period, |turns| next_turn(now, *period, phase(turns)));
+        let at = turns.as_ref().map_or(now + period, |turns| next_turn(now, period, phase(turns)));
         device.keep_alive_at.set(Some(at));
         worker.wake_at(at, device, Alarm::KeepAlive);
     }

@@ -420,7 +420,7 @@ fn keep_alive<S: Sink>(
 ) -> Result<(), Failure> {
     if device.keep_alive_at.get().is_some_and(|at| at <= now) {
         device.keep_alive_at.set(None);
-        arm_keep_alive(worker, device, now);
+        arm_keep_alive(worker, device, session.keep_alive_period(), now);
         session.keep_alive(cx)?;
     }
     Ok(())

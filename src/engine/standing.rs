@@ -148,7 +148,7 @@ impl<S: Sink> Worker<S> {
         for device in &self.devices {
             if let Some(at) = device.keep_alive_at.take() {
                 if self.settings[usize::from(device.fleet.0)].turns.is_some() {
-                    arm_keep_alive(self, device, now);
+                    arm_keep_alive(self, device, None, now);
                     continue;
                 }
                 let at = now.plus_ns(at.since(before));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::hold_queue::HoldQueue;
 use super::note::{self, Notes, Unmatched};
@@ -55,6 +56,10 @@ pub(super) trait Codec: fmt::Debug {
 
     fn keep_alive(&mut self, _: &mut Context<'_>) -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn keep_alive_period(&self) -> Option<Duration> {
+        None
     }
 
     fn is_resumed(&self) -> bool {
@@ -417,6 +422,10 @@ impl<C: Codec<Carrier: Carrier>> Session for FaultInjector<C> {
 
     fn keep_alive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
         self.codec.keep_alive(cx)
+    }
+
+    fn keep_alive_period(&self) -> Option<Duration> {
+        self.codec.keep_alive_period()
     }
 
     fn suspend(self: Box<Self>) -> Option<SessionState> {

@@ -58,7 +58,7 @@ pub use http::HttpSettings;
 pub(crate) use identity::Login;
 pub use identity::{Identity, Message, Will};
 pub(crate) use misfit::Misfit;
-pub use mqtt::MqttSettings;
+pub use mqtt::{MqttSettings, V5Settings};
 pub use note::Unmatched;
 pub use retry_after::RetryAfter;
 pub use session::Session;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::note::{self, Unmatched};
 use super::{Answer, Event, Failure, Message, RetryAfter, SessionState};
@@ -61,6 +62,11 @@ pub trait Session: fmt::Debug {
     /// [`Failure`], if the ping of the last call is still unanswered or the connection is broken.
     fn keep_alive(&mut self, _: &mut Context<'_>) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// How often [`Self::keep_alive`] is to be called instead, as the peer wants it; zero for never, `None` where it says nothing.
+    fn keep_alive_period(&self) -> Option<Duration> {
+        None
     }
 
     /// Ends the session at once, without a goodbye, and gives what is to be handed to the device's next connection in
@@ -186,6 +192,6 @@ mod tests {
             size_of::<FaultInjector<Mqtt>>(),
             size_of::<FaultInjector<Ws>>(),
         ];
-        assert!(sizes.iter().zip([16, 416, 512, 544]).all(|(size, limit)| *size <= limit), "{sizes:?}");
+        assert!(sizes.iter().zip([16, 416, 520, 544]).all(|(size, limit)| *size <= limit), "{sizes:?}");
     }
 }

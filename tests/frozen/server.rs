@@ -118,6 +118,8 @@ fn serve_tcp<S: Read + Write>(stream: S, law: Law, clock: Monotonic) {
 fn serve_mqtt<S: Read + Write>(mut stream: S, law: Law, clock: Monotonic) {
     while let Some((kind, body)) = mqtt_packet(&mut stream) {
         match kind >> 4 {
+            // MQTT 5, with a receive maximum of 1.
+            1 if body[6] == 5 => stream.write_all(&[0x20, 6, 0, 0, 3, 33, 0, 1]).unwrap(),
             1 => stream.write_all(&[0x20, 2, 0, 0]).unwrap(),
             3 => {
                 let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));

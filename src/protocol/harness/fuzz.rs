@@ -14,7 +14,7 @@ use super::super::poll::{Pace, PollSettings, Poller};
 use super::super::ws::Ws;
 use super::super::{
     Correlation, Endpoint, Event, Failure, Hearing, HttpSettings, Identity, Message, MqttSettings,
-    OwnSettings, Roster, Settings,
+    OwnSettings, Roster, Settings, V5Settings,
 };
 use super::script::{Script, context};
 use crate::record::{Close, ErrorKind, Protocol, Qos};
@@ -138,8 +138,18 @@ pub fn ws(data: &[u8]) {
 
 /// An MQTT broker's bytes: the handshake's too, or as answers to three readings.
 pub fn mqtt(data: &[u8]) {
+    by_version(data, None);
+}
+
+/// The same of MQTT 5.
+pub fn mqtt_five(data: &[u8]) {
+    by_version(data, Some(V5Settings { topic_aliases: 4, receive_maximum: 3, ..V5Settings::default() }));
+}
+
+fn by_version(data: &[u8], five: Option<V5Settings>) {
     let Some((selector, cuts, bytes)) = split(data) else { return };
     let mut settings = settings(selector);
+    settings.own = OwnSettings::of(MqttSettings { five, ..settings.own.get() });
     if settings.close == Close::Reply && settings.own.get::<MqttSettings>().qos == Qos::AtMostOnce {
         settings.close = Close::Verdict;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU16;
 
 use crate::record::Qos;
 
@@ -83,11 +84,22 @@ pub(super) struct InFlight {
     sent: u32,
     /// What may have to be sent again, where the session can be resumed.
     kept: BTreeMap<u16, Kept>,
+    /// Most readings that the broker takes at once, where it says so.
+    most: Option<NonZeroU16>,
 }
 
 impl InFlight {
     pub(super) fn has_room(&self) -> bool {
-        self.flights.len() < BOUND
+        self.flights.len() < BOUND.min(self.most.map_or(BOUND, |most| most.get().into()))
+    }
+
+    /// From now on the broker takes so many at once; `None`: it does not say.
+    pub(super) fn limit(&mut self, most: Option<u16>) {
+        self.most = most.and_then(NonZeroU16::new);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -124,6 +136,15 @@ impl InFlight {
         self.kept.insert(pid, Kept { topic: topic.into(), payload: payload.into() });
     }
 
+    /// What is kept of the PUBLISH with this identifier, and its quality of service.
+    pub(super) fn kept(&self, pid: u16) -> Option<(Qos, &Kept)> {
+        let qos = match self.flights.get(&pid)?.awaiting {
+            Ack::Puback => Qos::AtLeastOnce,
+            _ => Qos::ExactlyOnce,
+        };
+        Some((qos, self.kept.get(&pid)?))
+    }
+
     /// What has to be sent again to resume the session, in the order it was first sent: PUBLISH packets in their order
     /// [MQTT-4.6.0-1], PUBREL packets in that of their PUBREC packets [MQTT-4.6.0-4].
     pub(super) fn again(&self) -> impl Iterator<Item = (u16, Again<'_>)> {
@@ -151,6 +172,18 @@ impl InFlight {
         let place = self.sent;
         self.sent = place.wrapping_add(1);
         place
+    }
+
+    /// Ends an exchange in which `ack` refuses the message (MQTT 5 §4.3.3).
+    pub(super) fn refuse(&mut self, ack: Ack, pid: u16) -> Progress {
+        let Some(flight) = self.flights.get(&pid) else { return Progress::Unknown };
+        if flight.awaiting != ack {
+            return Progress::Wrong(flight.awaiting);
+        }
+        let seq = flight.seq;
+        self.flights.remove(&pid);
+        self.kept.remove(&pid);
+        Progress::Complete(seq)
     }
 
     /// Takes note of an acknowledgement from the broker.

@@ -1,4 +1,4 @@
-//! MQTT 3.1.1: one PUBLISH per reading, pipelined, at any quality of service.
+//! MQTT 3.1.1 and 5: one PUBLISH per reading, pipelined, at any quality of service.
 
 mod breach;
 mod driver;
@@ -8,6 +8,7 @@ mod packet;
 mod packet_fault;
 mod raw;
 mod received;
+mod refusal;
 mod resume;
 mod session_state;
 mod settings;
@@ -15,6 +16,7 @@ mod share;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod v5;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -23,7 +25,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mqtt_proto::v3::ConnectReturnCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::breach::BREACH;
@@ -35,15 +36,18 @@ use self::received::Received;
 use self::resume::ResumeGuard;
 use self::session_state::State;
 pub use self::settings::MqttSettings;
+use self::settings::Usage;
 use self::topic::{Subscription, Topics};
+use self::v5::Five;
+use self::v5::reason::{FIRST_FAILURE, NO_SUBSCRIBERS};
+pub use self::v5::settings::V5Settings;
 use super::buffer::{Inbox, Outbox};
 use super::correlator::{Correlator, Match};
 use super::fault_injector::{Codec, OwnedMessage};
 use super::keep_alive::KeepAlive;
 use super::note::Notes;
 use super::pipeline::Pipeline;
-use super::verdict::Reply;
-use super::{Endpoint, Event, Failure, Identity, Message, SessionState, Settings, fault_injector};
+use super::{Endpoint, Event, Failure, Identity, Login, Message, SessionState, Settings, fault_injector};
 use crate::net::Connection;
 use crate::record::{Close, Qos};
 
@@ -59,9 +63,10 @@ pub(super) struct Mqtt<S = Connection> {
     inbox: Inbox,
     correlator: Correlator,
     topics: Topics,
-    settings: MqttSettings,
-    /// An acknowledgement closes its reading.
-    closes_by_ack: bool,
+    settings: Usage,
+    closes: Close,
+    /// What MQTT 5 adds; `None` where MQTT 3.1.1 is spoken.
+    five: Option<Box<Five>>,
     /// What outlives the connection, if the broker keeps the session.
     state: State,
     pipeline: Pipeline,
@@ -83,21 +88,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let mut session = Self::new(stream, settings, identity)?;
         let login = identity.login.as_ref().or(endpoint.credentials());
         let (clean, keep_alive) = (session.settings.clean_session, announced(settings.keep_alive));
-        packet::encode_connect(identity, clean, keep_alive, login, session.outbox.tail())?;
+        session.put_connect(identity, keep_alive, login)?;
         let (code, present) = match poll_fn(|cx| session.poll_packet(cx)).await? {
             Received::Connack { code, present } => (code, present),
             other => {
                 return Err(Failure::protocol(format!("the broker sent {} before CONNACK", other.name())));
             }
         };
-        if code != ConnectReturnCode::Accepted {
-            return Err(refused(code));
+        if code != 0 {
+            return Err(session.five.as_ref().map_or_else(|| refusal::of(code), |five| five.refused(code)));
         }
         session.present = present;
+        session.agree()?;
         if present && clean {
             session.pipeline.notes.remark(BREACH, breach::NOT_CLEAN);
         }
+        let most = session.five.as_ref().map(|five| five.receive_maximum());
         let mut guard = ResumeGuard::new(&mut session, identity.resume.as_ref(), present)?;
+        guard.session.state.in_flight.limit(most);
         poll_fn(|cx| Poll::Ready(guard.session.write(cx))).await?;
         guard.session.subscribe().await?;
         guard.home = None;
@@ -106,14 +114,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     pub(super) fn new(stream: S, settings: &Settings, identity: &Identity) -> Result<Self, Failure> {
+        let own: MqttSettings = settings.own.get();
         Ok(Self {
             stream,
             outbox: Outbox::default(),
             inbox: Inbox::default(),
             correlator: Correlator::new(settings, &identity.device),
             topics: Topics::new(settings, identity)?,
-            settings: settings.own.get(),
-            closes_by_ack: settings.close == Close::Ack,
+            five: Five::of(&own, identity),
+            settings: Usage::from(&own),
+            closes: settings.close,
             state: State::default(),
             pipeline: Pipeline::new(settings),
             keep_alive: KeepAlive::default(),
@@ -123,11 +133,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         })
     }
 
+    fn put_connect(
+        &mut self,
+        identity: &Identity,
+        keep_alive: u16,
+        login: Option<&Login>,
+    ) -> Result<(), Failure> {
+        let (clean, out) = (self.settings.clean_session, self.outbox.tail());
+        match &self.five {
+            Some(five) => {
+                v5::packet::encode_connect(identity, (clean, five.settings()), keep_alive, login, out)
+            }
+            None => packet::encode_connect(identity, clean, keep_alive, login, out),
+        }
+    }
+
     /// Subscribes to what closes readings, if they are closed by a message.
     async fn subscribe(&mut self) -> Result<(), Failure> {
         let Some(Subscription { filter, qos, .. }) = &self.topics.listening else { return Ok(()) };
         let own = self.state.in_flight.spare();
-        packet::encode_subscribe(own, filter, *qos, self.outbox.tail())?;
+        if self.five.is_some() {
+            v5::packet::encode_subscribe(own, filter, *qos, self.outbox.tail());
+        } else {
+            packet::encode_subscribe(own, filter, *qos, self.outbox.tail())?;
+        }
         loop {
             match poll_fn(|cx| self.poll_packet(cx)).await? {
                 Received::Suback { pid, .. } if pid != own => {
@@ -135,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                         "the broker sent a SUBACK for packet identifier {pid}, though SUBSCRIBE had {own}"
                     )));
                 }
-                Received::Suback { granted, .. } => return self.subscribed(granted),
+                Received::Suback { granted, code, .. } => return self.subscribed(granted, code),
                 // Messages may overtake SUBACK (§3.8.4). They can answer readings only if earlier connections have sent some.
                 other => {
                     if let Some(event) = self.handle(other)?
@@ -149,10 +178,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     /// The broker has answered the subscription.
-    fn subscribed(&mut self, granted: Option<Qos>) -> Result<(), Failure> {
+    fn subscribed(&mut self, granted: Option<Qos>, code: u8) -> Result<(), Failure> {
         let Some(granted) = granted else {
-            let refusal = "the broker refused the subscription to the device's topic: SUBACK 128";
-            return Err(Failure::protocol(refusal).with_code("SUBACK", 128));
+            return Err(self.unsubscribed(code));
         };
         if let Some(listening) = &mut self.topics.listening {
             // What a stored session had been granted before is not known.
@@ -211,19 +239,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
         if !self.ready() {
             return Err(Failure::not_ready());
         }
-        let MqttSettings { qos, retain, .. } = self.settings;
+        let Usage { qos, retain, .. } = self.settings;
         let topic = self.topics.of_reading(message.address)?;
-        let pid = match qos {
+        let mut publish = Publish { qos, pid: 0, retain, topic, payload: message.payload };
+        if let Some(size) = self.five.as_ref().and_then(|five| five.excess(&publish, message.trace)) {
+            self.refuse_size(message.seq, size);
+            return Ok(());
+        }
+        publish.pid = match qos {
             Qos::AtMostOnce => 0,
             qos => self.state.in_flight.begin(message.seq, qos).ok_or_else(Failure::not_ready)?,
         };
-        if pid != 0 && !self.settings.clean_session {
-            self.state.in_flight.keep(pid, topic, message.payload);
+        if publish.pid != 0 && !self.settings.clean_session {
+            self.state.in_flight.keep(publish.pid, topic, message.payload);
         }
-        let publish = Publish { qos, pid, retain, topic, payload: message.payload };
         self.keep_alive.spoke();
-        let composed =
-            self.outbox.compose(&mut self.stream, cx, |out| packet::encode_publish(&publish, out))?;
+        let (outbox, stream) = (&mut self.outbox, &mut self.stream);
+        let composed = match &mut self.five {
+            Some(five) => Self::put_reading(five, (outbox, stream), cx, &publish, message.trace)?,
+            None => outbox.compose(stream, cx, |out| packet::encode_publish(&publish, out))?,
+        };
         self.wrote(composed)?;
         self.pipeline.sent(message.seq);
         self.pipeline.note_readiness(self.ready());
@@ -273,6 +308,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
             return Poll::Ready(());
         }
         Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
+    }
+
+    fn keep_alive_period(&self) -> Option<Duration> {
+        self.five.as_ref().and_then(|five| five.keep_alive_period())
     }
 
     fn is_resumed(&self) -> bool {
@@ -355,6 +394,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     }
 
     fn decode(&mut self) -> Result<Option<Received>, Failure> {
+        if self.five.is_some() {
+            return self.decode_five();
+        }
         let Some((size, packet)) = packet::decode(self.inbox.unread())? else { return Ok(None) };
         let received = match packet {
             Inbound::Publish(publish) => {
@@ -363,9 +405,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 self.pipeline.note(matched.as_ref(), publish.payload);
                 Received::Publish { qos: publish.qos, pid: publish.pid, matched }
             }
-            Inbound::Connack { code, present } => Received::Connack { code, present },
-            Inbound::Suback { pid, granted } => Received::Suback { pid, granted },
-            Inbound::Ack(ack, pid) => Received::Ack(ack, pid),
+            Inbound::Connack { code, present } => Received::Connack { code: code as u8, present },
+            Inbound::Suback { pid, granted } => Received::Suback { pid, granted, code: 0x80 },
+            Inbound::Ack(ack, pid) => Received::Ack(ack, pid, 0),
             Inbound::Pingresp => Received::Pingresp,
         };
         self.inbox.consume(size);
@@ -383,12 +425,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
     fn handle(&mut self, packet: Received) -> Result<Option<Event>, Failure> {
         match packet {
             Received::Publish { qos, pid, matched } => Ok(self.receive(qos, pid, matched)),
-            Received::Ack(Ack::Pubrel, pid) => {
-                self.state.received.remove(&pid);
-                packet::encode_ack(Ack::Pubcomp, pid, self.outbox.tail());
+            Received::Ack(Ack::Pubrel, pid, _) => {
+                let known = self.state.received.remove(&pid);
+                let code = self.release_code(known);
+                v5::packet::encode_ack(Ack::Pubcomp, pid, code, self.outbox.tail());
                 Ok(None)
             }
-            Received::Ack(ack, pid) => self.acknowledge(ack, pid),
+            Received::Ack(ack, pid, code) => self.acknowledge(ack, pid, code),
             Received::Pingresp => {
                 if !self.keep_alive.answered() {
                     self.unasked(breach::PINGRESP_UNASKED);
@@ -421,17 +464,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         self.pipeline.answered(matched)
     }
 
-    fn acknowledge(&mut self, ack: Ack, pid: u16) -> Result<Option<Event>, Failure> {
+    /// `code`: the reason that MQTT 5 gives with it.
+    fn acknowledge(&mut self, ack: Ack, pid: u16, code: u8) -> Result<Option<Event>, Failure> {
         self.pipeline.acknowledged = true;
-        match self.state.in_flight.acknowledge(ack, pid) {
-            Progress::Complete(seq) if self.closes_by_ack => return Ok(Some(Reply::ok(seq).into())),
-            Progress::Complete(_) => {}
-            Progress::Release => packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail()),
+        let refused = ack == Ack::Pubrec && code >= FIRST_FAILURE;
+        let in_flight = &mut self.state.in_flight;
+        let progress = if refused { in_flight.refuse(ack, pid) } else { in_flight.acknowledge(ack, pid) };
+        match progress {
+            Progress::Complete(seq) => {
+                self.release_owed()?;
+                return Ok(self.completed((ack, pid), seq, code));
+            }
+            Progress::Release => {
+                if code == NO_SUBSCRIBERS {
+                    self.remark_unheard();
+                }
+                packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail());
+            }
             Progress::Unknown => {
                 self.unasked(breach::unknown(ack));
                 // A broker that still holds a message we know nothing of can let go of it.
-                if ack == Ack::Pubrec {
-                    packet::encode_ack(Ack::Pubrel, pid, self.outbox.tail());
+                if ack == Ack::Pubrec && !refused {
+                    let code = self.release_code(false);
+                    v5::packet::encode_ack(Ack::Pubrel, pid, code, self.outbox.tail());
                 }
             }
             Progress::Wrong(awaiting) => return Err(breach::out_of_turn(ack, awaiting)),
@@ -444,25 +499,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 fn announced(period: Duration) -> u16 {
     let seconds = period.saturating_mul(2).as_millis().div_ceil(1000);
     u16::try_from(seconds).unwrap_or(u16::MAX)
-}
-
-fn refused(code: ConnectReturnCode) -> Failure {
-    let number = code as u8;
-    let sentence = format!("the broker refused the connection: CONNACK {number}, {}", refusal(code));
-    // A broker that is unavailable now may be there later (MQTT 3.1.1 §3.2.2.3).
-    let for_good = code != ConnectReturnCode::ServerUnavailable;
-    Failure::protocol(sentence).with_code("CONNACK", number.into()).final_if(for_good)
-}
-
-const fn refusal(code: ConnectReturnCode) -> &'static str {
-    match code {
-        ConnectReturnCode::Accepted => "accepted",
-        ConnectReturnCode::UnacceptableProtocolVersion => "it does not speak MQTT 3.1.1",
-        ConnectReturnCode::IdentifierRejected => "it rejects the client identifier",
-        ConnectReturnCode::ServerUnavailable => "it is unavailable",
-        ConnectReturnCode::BadUserNameOrPassword => {
-            "wrong user name or password (give them under `auth`, or as mqtt://user:password@host)"
-        }
-        ConnectReturnCode::NotAuthorized => "not authorized (give credentials as mqtt://user:password@host)",
-    }
 }

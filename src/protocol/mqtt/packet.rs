@@ -15,7 +15,7 @@ use crate::record::Qos;
 pub(super) const MAX_PACKET: usize = 256 * 1024;
 
 /// Largest remaining length the fixed header can state (§2.2.3).
-const MAX_REMAINING: usize = 268_435_455;
+pub(super) const MAX_REMAINING: usize = 268_435_455;
 
 /// A packet from the broker.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Option<(usize, Inbound<'_>)>, Failu
 }
 
 /// Value and size of the remaining length (§2.2.3); `None` if it is not there in full.
-fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
+pub(super) fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, Failure> {
     let mut value = 0;
     for (i, &byte) in bytes.iter().take(4).enumerate() {
         value |= usize::from(byte & 0x7f) << (7 * i);
@@ -145,7 +145,7 @@ fn lone_pid(ack: Ack, body: &[u8]) -> Result<u16, Failure> {
     }
 }
 
-fn nonzero(name: &str, pid: [u8; 2]) -> Result<u16, Failure> {
+pub(super) fn nonzero(name: &str, pid: [u8; 2]) -> Result<u16, Failure> {
     match u16::from_be_bytes(pid) {
         0 => Err(Failure::protocol(format!("the broker sent a {name} with packet identifier 0"))),
         pid => Ok(pid),
@@ -236,7 +236,7 @@ pub(super) fn encode_connect(
 }
 
 /// MQTT states the length of such a part in two bytes, and the codec would cut it down without a word.
-fn fitting<'a, T: AsRef<[u8]> + ?Sized>(what: &str, part: &'a T) -> Result<&'a T, Failure> {
+pub(super) fn fitting<'a, T: AsRef<[u8]> + ?Sized>(what: &str, part: &'a T) -> Result<&'a T, Failure> {
     if u16::try_from(part.as_ref().len()).is_err() {
         return Err(Failure::protocol(format!("the {what} is longer than the 65535 bytes MQTT can carry")));
     }

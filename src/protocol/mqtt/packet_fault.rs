@@ -86,11 +86,11 @@ const fn kind(packet: &Received) -> Option<MessageKind> {
     Some(match packet {
         Received::Connack { .. } => MessageKind::Connack,
         Received::Publish { .. } => MessageKind::Publish,
-        Received::Ack(Ack::Puback, _) => MessageKind::Puback,
-        Received::Ack(Ack::Pubrec, _) => MessageKind::Pubrec,
-        Received::Ack(Ack::Pubcomp, _) => MessageKind::Pubcomp,
+        Received::Ack(Ack::Puback, ..) => MessageKind::Puback,
+        Received::Ack(Ack::Pubrec, ..) => MessageKind::Pubrec,
+        Received::Ack(Ack::Pubcomp, ..) => MessageKind::Pubcomp,
         Received::Pingresp => MessageKind::Pingresp,
-        Received::Ack(Ack::Pubrel, _) | Received::Suback { .. } => return None,
+        Received::Ack(Ack::Pubrel, ..) | Received::Suback { .. } => return None,
     })
 }
 

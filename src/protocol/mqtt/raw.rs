@@ -7,6 +7,8 @@ pub(super) fn answer(bytes: &[u8], output: &mut Vec<u8>) -> Option<usize> {
         let packet = bytes.get(taken..taken + size)?;
         let first = *packet.first()?;
         match first >> 4 {
+            // The protocol level stands behind the name; MQTT 5 has properties in CONNACK.
+            1 if packet.get(header + 6) == Some(&5) => output.extend_from_slice(&[0x20, 3, 0, 0, 0]),
             1 => output.extend_from_slice(&[0x20, 2, 0, 0]),
             3 if first & 0x06 == 0x02 => {
                 let topic = usize::from(u16::from_be_bytes(*packet.get(header..)?.first_chunk()?));
@@ -45,6 +47,12 @@ mod tests {
         assert_eq!(answer(&publish[..9], &mut output), Some(0));
         assert_eq!(answer(&publish, &mut output), Some(10));
         assert_eq!(output, [0x40, 2, 0x12, 0x34]);
+        for (level, connack) in [(4, &[0x20, 2, 0, 0][..]), (5, &[0x20, 3, 0, 0, 0])] {
+            let connect = [0x10, 7, 0, 4, b'M', b'Q', b'T', b'T', level];
+            output.clear();
+            assert_eq!(answer(&connect, &mut output), Some(9));
+            assert_eq!(output, connack);
+        }
         assert_eq!(answer(&[0x82, 1, 0], &mut output), None);
         assert_eq!(answer(&[0x32, 3, 0, 9, b't'], &mut output), None);
     }

@@ -54,6 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         let mut owned = Vec::new();
         for (pid, again) in self.state.in_flight.again() {
             match again {
+                Again::Publish(..) if let Some(five) = &mut self.five => five.owe(pid),
                 Again::Publish(qos, Kept { topic, payload }) => {
                     let publish = Publish { qos, pid, retain, topic, payload };
                     let encode = if present { packet::encode_again } else { packet::encode_publish };
@@ -67,11 +68,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
             self.state.received.clear();
         }
         for pid in owned {
-            if let Some(event) = self.acknowledge(Ack::Pubcomp, pid)? {
+            if let Some(event) = self.acknowledge(Ack::Pubcomp, pid, 0)? {
                 self.state.keep(event);
             }
         }
-        Ok(())
+        self.release_owed()
     }
 
     /// Ends the session without a word and keeps what the next connection has to take up; `None` if the broker forgets the

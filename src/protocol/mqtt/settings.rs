@@ -4,6 +4,7 @@ use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, 
 use super::super::{Correlation, Identity, Login, OwnSettings, Settings, Will};
 use super::grammar::is_filter;
 use super::share::{self, PatternFilter};
+use super::v5::settings::{V5Settings, five, user_properties};
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::record::{Close, MessagePattern, Qos};
@@ -14,6 +15,12 @@ pub(super) static MQTT: Section = Section {
     about: "mqtt only: session, topics and quality of service",
     by: None,
     fields: &[
+        Field::with(
+            "version",
+            Kind::Integer(4, 5),
+            "4",
+            "protocol level that CONNECT names: 4 is MQTT 3.1.1, 5 is MQTT 5",
+        ),
         Field::with("qos", Kind::Integer(0, 2), "1", "quality of service of messages and subscriptions"),
         Field::with(
             "keep_alive",
@@ -44,6 +51,35 @@ pub(super) static MQTT: Section = Section {
             "false",
             "clean_session = false only: after the run the broker is made to forget its devices' sessions even if `client_id` names \
              no run; of those that do it always is",
+        ),
+        Field::with(
+            "session_expiry",
+            Kind::Span(Span::ZERO, Span::from_ms(4_294_967_294_000)),
+            "1h",
+            "version = 5 and clean_session = false only: how long the broker keeps a session once its connection has ended, in whole seconds",
+        ),
+        Field::optional(
+            "message_expiry",
+            Kind::Span(Span::from_ms(1_000), Span::from_ms(4_294_967_294_000)),
+            "version = 5 only: how long the broker may keep a reading that it could not deliver, in whole seconds",
+        ),
+        Field::with(
+            "receive_maximum",
+            Kind::Integer(1, 65_535),
+            "65535",
+            "version = 5 only: messages at QoS 1 and 2 that the device takes without having acknowledged them; the broker's own limit always holds",
+        ),
+        Field::with(
+            "topic_aliases",
+            Kind::Integer(0, 65_535),
+            "0",
+            "version = 5 only: aliases of topics that the device states, as far as the broker allows, and that it takes",
+        ),
+        Field::with(
+            "user_properties",
+            Kind::Map(&Kind::Text, "name"),
+            "",
+            "version = 5 only: user properties of readings; may name the device",
         ),
         Field::optional(
             "client_id",
@@ -84,6 +120,12 @@ pub(super) static WILL: Section = Section {
         Field::with("payload", Kind::Text, "", "what it says; may name the device"),
         Field::with("qos", Kind::Integer(0, 2), "0", "its quality of service"),
         Field::with("retain", Kind::Flag, "false", "the broker keeps it for later subscribers"),
+        Field::with(
+            "delay",
+            Kind::Span(Span::ZERO, Span::from_ms(4_294_967_294_000)),
+            "0s",
+            "version = 5 only: how long the broker waits for the device to come back before it publishes, in whole seconds",
+        ),
     ],
 };
 
@@ -100,11 +142,27 @@ pub struct MqttSettings {
     /// connection. That one subscribes again all the same, which changes nothing, tells what has come for earlier
     /// connections, and takes up what was in flight, if it is [given it](super::Identity::resume).
     pub clean_session: bool,
+    /// What MQTT 5 adds; `None` for MQTT 3.1.1.
+    pub five: Option<V5Settings>,
 }
 
 impl Default for MqttSettings {
     fn default() -> Self {
-        Self { qos: Qos::AtLeastOnce, retain: false, clean_session: true }
+        Self { qos: Qos::AtLeastOnce, retain: false, clean_session: true, five: None }
+    }
+}
+
+/// What a session has to know of its settings all the time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) clean_session: bool,
+}
+
+impl From<&MqttSettings> for Usage {
+    fn from(&MqttSettings { qos, retain, clean_session, .. }: &MqttSettings) -> Self {
+        Self { qos, retain, clean_session }
     }
 }
 
@@ -141,6 +199,10 @@ pub(super) struct MqttExchange {
     usual: Option<PatternFilter>,
     /// The fleet of subscribers whose first delivery closes a reading; `None`: the device's own.
     subscribers: Option<String>,
+    /// What MQTT 5 adds; `None` for MQTT 3.1.1.
+    five: Option<V5Settings>,
+    /// User properties of readings by name; may name the device.
+    user_properties: Vec<(String, Pattern)>,
 }
 
 /// A last will.
@@ -167,7 +229,8 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
     if let Some(password) = &password {
         report.context().conceal(password.written.value());
     }
-    if password.is_some() && fields.given("username").is_none() {
+    let five = five(fields, report);
+    if five.is_none() && password.is_some() && fields.given("username").is_none() {
         fields.refuse("password", report, "MQTT 3.1.1 takes no password without a user", "add `username`");
     }
     let will = fields.table("will").and_then(|will| {
@@ -204,6 +267,8 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
         subscribe: subscription(stated, report),
         usual: stated.spread.as_ref().map(PatternFilter::of),
         subscribers: fields.text("subscribers").map(|name| name.value().to_owned()),
+        five,
+        user_properties: user_properties(fields, report),
     }
 }
 
@@ -269,12 +334,12 @@ fn filter(fields: &Fields, key: &str, report: &mut Reporter<'_>) -> Option<Patte
 
 impl Exchange for MqttExchange {
     fn settings(&self, usual: Settings) -> Settings {
-        let Self { qos, retain, clean_session, .. } = *self;
+        let Self { qos, retain, clean_session, five, .. } = *self;
         Settings {
             correlation: self.correlation.clone(),
             // The session announces twice the period in which it looks whether it has to ping.
             keep_alive: self.keep_alive.as_duration() / 2,
-            own: OwnSettings::of(MqttSettings { qos, retain, clean_session }),
+            own: OwnSettings::of(MqttSettings { qos, retain, clean_session, five }),
             ..usual
         }
     }
@@ -283,6 +348,7 @@ impl Exchange for MqttExchange {
         let fixed = |pattern: &Option<Pattern>| rendering.fixed(pattern.as_ref());
         let render = |pattern: &Pattern| rendering.of(pattern);
         Identity {
+            headers: rendering.headers(&self.user_properties),
             address: fixed(&self.topic),
             reply_topic: fixed(&self.reply_topic)
                 .or_else(|| fixed(&self.subscribe))
@@ -344,7 +410,7 @@ impl Exchange for MqttExchange {
 
     fn forgetting(&self, usual: Settings) -> Option<Settings> {
         let wipes = !self.clean_session && (self.wipe_sessions || !self.has_shared_ids(true));
-        let clean = MqttSettings { clean_session: true, ..MqttSettings::default() };
+        let clean = MqttSettings { five: self.five, ..MqttSettings::default() };
         wipes.then(|| Settings { close: Close::Sent, own: OwnSettings::of(clean), ..usual })
     }
 

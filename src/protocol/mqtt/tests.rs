@@ -1,5 +1,6 @@
 //! The MQTT session against scripted brokers.
 
+mod five;
 mod oracle;
 pub(super) mod peer;
 mod reply;
@@ -11,6 +12,7 @@ use std::task::Waker;
 use proptest::prelude::*;
 
 use super::super::harness::script::{Script, context, outcome};
+use super::super::verdict::Reply;
 use super::super::{Answer, OwnSettings};
 use super::packet::{encode_ack, encode_publish};
 use super::*;

@@ -30,7 +30,7 @@ impl Proof for HttpProof {
         [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
     }
 
-    fn endless(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn endless(&self, _settings: &Settings) -> Vec<(Vec<u8>, Vec<u8>)> {
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         let endless = [
             ("HTTP/1.1 200 ", "O"),

@@ -1,6 +1,7 @@
 //! Our packets against rumqttc's codec, in both directions, and arbitrary bytes against none.
 
 use bytes::BytesMut;
+use mqtt_proto::v3::ConnectReturnCode;
 use proptest::prelude::*;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4;

@@ -127,7 +127,7 @@ fn a_session_prints_no_password_while_it_waits_to_be_written() {
 
 #[test]
 fn readings_are_published_where_and_how_the_fleet_declares() {
-    let mqtt = MqttSettings { qos: Qos::AtLeastOnce, retain: true, clean_session: true };
+    let mqtt = MqttSettings { qos: Qos::AtLeastOnce, retain: true, ..MqttSettings::default() };
     let mut session =
         session(&Settings { own: OwnSettings::of(mqtt), ..settings(Close::Ack, None) }, &identity());
     session.send(&mut context(), &message(1, b"a")).unwrap();

@@ -30,7 +30,7 @@ impl Proof for SseProof {
         [b"id: 1\ndata: ", body, b"\n\n"].concat()
     }
 
-    fn endless(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn endless(&self, _settings: &Settings) -> Vec<(Vec<u8>, Vec<u8>)> {
         let endless =
             [("data: ", "more"), ("", "data: more\n"), ("id: ", "more"), (": ", "more"), ("", ": beat\n\n")];
         endless.map(|(head, rest)| (head.into(), rest.into())).into()

@@ -27,7 +27,7 @@ impl Proof for TcpProof {
         [body, b"\n"].concat()
     }
 
-    fn endless(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn endless(&self, _settings: &Settings) -> Vec<(Vec<u8>, Vec<u8>)> {
         vec![
             (Vec::new(), b"and so on, ".into()),
             (Vec::new(), b"\n".into()),

@@ -16,6 +16,8 @@ use crate::record::Close;
 #[derive(Debug, Clone)]
 pub(super) struct Usage {
     pub(super) driver: &'static dyn Driver,
+    /// Of the protocol, where it has several.
+    pub(super) variant: &'static str,
     pub(super) settings: Settings,
 }
 
@@ -23,12 +25,16 @@ impl Usage {
     /// Every way to close readings, of every protocol.
     pub(super) fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for driver in TABLE.iter().copied() {
+        let variants = |driver: &'static dyn Driver| {
+            let variants = driver.proof().variants();
+            variants.into_iter().map(move |(variant, own)| (driver, variant, own))
+        };
+        for (driver, variant, own) in TABLE.iter().copied().flat_map(variants) {
             for close in driver.facts().closes.iter().copied() {
                 let pointer = (close == Close::Reply).then(|| Correlation::Pointer("/seq".into()));
                 for correlation in [Correlation::Order].into_iter().chain(pointer) {
-                    let settings = Settings { close, correlation, ..Settings::default() };
-                    all.push(Self { driver, settings });
+                    let settings = Settings { close, correlation, own: own.clone(), ..Settings::default() };
+                    all.push(Self { driver, variant, settings });
                 }
             }
         }
@@ -39,8 +45,11 @@ impl Usage {
     pub(super) fn every() -> Vec<Self> {
         let silent = TABLE.iter().copied().filter(|driver| !driver.facts().sends());
         let hearing = || Hearing::Others(Roster(Arc::new(|_| Some(0))));
-        let silent = silent
-            .map(|driver| Self { driver, settings: Settings { hearing: hearing(), ..Settings::default() } });
+        let silent = silent.map(|driver| Self {
+            driver,
+            variant: "",
+            settings: Settings { hearing: hearing(), ..Settings::default() },
+        });
         Self::all().into_iter().chain(silent).collect()
     }
 
@@ -53,7 +62,7 @@ impl Usage {
             return format!("{}, hearing", self.driver.facts().protocol);
         }
         let Settings { close, correlation, .. } = &self.settings;
-        format!("{}, close = {close}, {correlation:?}", self.driver.facts().protocol)
+        format!("{} {}, close = {close}, {correlation:?}", self.driver.facts().protocol, self.variant)
     }
 
     pub(super) fn proof(&self) -> &'static dyn Proof {

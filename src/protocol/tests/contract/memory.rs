@@ -41,7 +41,7 @@ fn elsewhere(test: &str, addresses: &str) -> bool {
 
 /// Lets a message come that does not end, where what is written is taken or is not.
 fn endure(usage: &Usage, nth: usize, reads: bool) -> Result<(), String> {
-    let (head, rest) = usage.proof().endless().swap_remove(nth);
+    let (head, rest) = usage.proof().endless(&usage.settings).swap_remove(nth);
     let shown = format!("{}, endless message {nth}, peer reads: {reads}", usage.name());
     let mut conversation = Conversation::open(usage);
     if usage.sends() {
@@ -90,9 +90,9 @@ fn a_message_that_never_ends_is_bounded() {
     let mut faults = Vec::new();
     let mut usages = Usage::every();
     // What closes readings makes no difference here.
-    usages.dedup_by_key(|usage| usage.driver.facts().protocol);
+    usages.dedup_by_key(|usage| (usage.driver.facts().protocol, usage.variant));
     for usage in usages {
-        for nth in 0..usage.proof().endless().len() {
+        for nth in 0..usage.proof().endless(&usage.settings).len() {
             faults.extend(
                 [true, false].map(|reads| endure(&usage, nth, reads)).into_iter().filter_map(Result::err),
             );

@@ -9,7 +9,7 @@ mod wire;
 use std::pin::Pin;
 
 pub(crate) use self::wire::Wire;
-use super::super::{Failure, Session, Settings};
+use super::super::{Failure, OwnSettings, Session, Settings};
 
 /// A session on its way over a [`Wire`].
 pub(crate) type Opening<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Session>, Failure>> + 'a>>;
@@ -18,6 +18,11 @@ pub(crate) type Opening<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Session
 pub(crate) trait Proof: Sync {
     /// A session of the device [`DEVICE`], as the driver's `connect` makes it over a socket.
     fn open<'a>(&self, wire: Wire, settings: &'a Settings) -> Opening<'a>;
+
+    /// The protocol's own settings under which it is another protocol on the wire, each with its name.
+    fn variants(&self) -> Vec<(&'static str, OwnSettings)> {
+        vec![("", OwnSettings::default())]
+    }
 
     /// What the peer says to `written`, the next whole message of the handshake.
     fn greet(&self, written: &[u8]) -> Vec<u8>;
@@ -30,7 +35,7 @@ pub(crate) trait Proof: Sync {
     fn message(&self, settings: &Settings, body: &[u8]) -> Vec<u8>;
 
     /// Messages that never end: how each begins, and what then comes again and again.
-    fn endless(&self) -> Vec<(Vec<u8>, Vec<u8>)>;
+    fn endless(&self, settings: &Settings) -> Vec<(Vec<u8>, Vec<u8>)>;
 }
 
 /// The device of every session here.

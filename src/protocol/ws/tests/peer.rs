@@ -41,7 +41,7 @@ impl Proof for WsProof {
         [&[0x81, u8::try_from(body.len()).unwrap()], body].concat()
     }
 
-    fn endless(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn endless(&self, _settings: &Settings) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut frame = vec![0x00, 126, 0x10, 0x00];
         frame.resize(4 + 0x1000, b'.');
         vec![
