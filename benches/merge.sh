@@ -9,7 +9,7 @@ if [ -z "$squall" ]; then
     squall=target/release/squall
 fi
 squall=$(realpath "$squall")
-work=$(mktemp -d -p "${BENCH_DIR:-/tmp}")
+work=$(mktemp -d ${BENCH_DIR:+-p "$BENCH_DIR"})
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 "$squall" serve --http-port 0 --mqtt-port 0 >"$work/serve.txt" &
 server=$!

@@ -25,7 +25,7 @@ impl Proof for LongPollProof {
         listing(body)
     }
 
-    fn endless(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn endless(&self, _settings: &Settings) -> Vec<(Vec<u8>, Vec<u8>)> {
         endless()
     }
 }

@@ -60,7 +60,7 @@ impl Proof for PollProof {
         listing(body)
     }
 
-    fn endless(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn endless(&self, _settings: &Settings) -> Vec<(Vec<u8>, Vec<u8>)> {
         endless()
     }
 }
