@@ -250,9 +250,8 @@ impl Devices {
         let shards = SHARDS.min(capacity.div_ceil(64)).max(1);
         let share = capacity.div_ceil(shards).max(1);
         let hasher = RandomState::default();
-        let table = || {
-            Cache::with(share, share as u64, UnitWeighter, hasher.clone(), DefaultLifecycle::default())
-        };
+        let table =
+            || Cache::with(share, share as u64, UnitWeighter, hasher.clone(), DefaultLifecycle::default());
         Self { shards: (0..shards).map(|_| Mutex::new(table())).collect(), hasher }
     }
 
