@@ -30,7 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::breach::BREACH;
 pub(super) use self::driver::MqttDriver;
 use self::inflight::{Ack, Progress};
-use self::packet::{Inbound, Publish};
+use self::packet::{Inbound, Publish, announced};
 use self::packet_fault::PacketFaults;
 use self::received::Received;
 use self::resume::ResumeGuard;
@@ -51,8 +51,7 @@ use super::{Endpoint, Event, Failure, Identity, Login, Message, SessionState, Se
 use crate::net::Connection;
 use crate::record::{Close, Qos};
 
-/// With this many bytes waiting for the socket nothing more is read: a broker that sends without reading
-/// would otherwise make acknowledgements pile up.
+/// With so many bytes waiting for the socket nothing more is read: acknowledgements to a broker that does not read would pile up.
 const MAX_QUEUED: usize = 64 * 1024;
 
 /// An MQTT session. See [`Session`](super::Session) for what the methods promise.
@@ -493,10 +492,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         }
         Ok(None)
     }
-}
-
-/// The keep-alive of CONNECT in seconds: see [`Settings::keep_alive`].
-fn announced(period: Duration) -> u16 {
-    let seconds = period.saturating_mul(2).as_millis().div_ceil(1000);
-    u16::try_from(seconds).unwrap_or(u16::MAX)
 }

@@ -3,6 +3,8 @@
 //! Rare packets go through `mqtt-proto`; PUBLISH and the acknowledgements, of which there are thousands per second, are
 //! written and read in place, without an allocation. Numbers in brackets are the standard's statements.
 
+use std::time::Duration;
+
 use mqtt_proto::v3::{Connect, ConnectReturnCode, Header, LastWill, Packet, PacketType, Subscribe};
 use mqtt_proto::{Pid, QoS, TopicFilter, TopicName};
 
@@ -271,4 +273,10 @@ pub(super) fn encode_disconnect(out: &mut Vec<u8>) {
 fn append(packet: &Packet, out: &mut Vec<u8>) -> Result<(), Failure> {
     out.extend_from_slice(packet.encode().map_err(|error| malformed(&error))?.as_ref());
     Ok(())
+}
+
+/// The keep-alive of CONNECT in seconds: see [`crate::protocol::Settings::keep_alive`].
+pub(super) fn announced(period: Duration) -> u16 {
+    let seconds = period.saturating_mul(2).as_millis().div_ceil(1000);
+    u16::try_from(seconds).unwrap_or(u16::MAX)
 }
