@@ -38,7 +38,7 @@ enum Version {
 fn scenario((protocol, version): Manner) -> String {
     let (in_flight, mqtt) = match version {
         Version::Usual => ("in_flight = 1", ""),
-        Version::Five => ("in_flight = 4096", "mqtt = { version = 5, qos = 1 }"),
+        Version::Five => ("in_flight = 1024", "mqtt = { version = 5, qos = 1 }"),
     };
     let close = match protocol.name() {
         "http" => "response",
