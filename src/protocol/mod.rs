@@ -74,6 +74,6 @@ pub(crate) static TABLE: &[&dyn Driver] = &[
     &mqtt::MqttDriver,
     &tcp::TcpDriver,
     &sse::SseDriver,
-    &long_poll::LongPollDriver,
-    &poll::PollDriver,
+    &long_poll::LONG_POLLING,
+    &poll::POLLING,
 ];

@@ -10,7 +10,7 @@ use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
 use super::super::tests::contract::Proof;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
-use super::syntax::{misheaded, misplaced, valid_method};
+use super::syntax::{misfits, misplaced, valid_method};
 #[cfg(test)]
 use super::tests::peer::HttpProof;
 use super::{Http, raw, settings};
@@ -82,8 +82,7 @@ impl Driver for HttpDriver {
             fault: "is not a valid method",
             help: "write for example \"POST\" or \"PUT\"",
         });
-        let path = identity.address.as_deref().and_then(misplaced);
-        method.into_iter().chain(path).chain(misheaded(identity)).collect()
+        method.into_iter().chain(misfits(identity)).collect()
     }
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {

@@ -35,7 +35,7 @@ pub(super) use self::request::{Template, check_header, check_target};
 pub(super) use self::response::{Reader, Transfer, chunk_end, chunk_size, content_length};
 pub(super) use self::settings::{headers, path};
 pub(crate) use self::syntax::valid_header;
-pub(super) use self::syntax::{TRACEPARENT, is_token, misheaded, misplaced, reserved_header};
+pub(super) use self::syntax::{TRACEPARENT, is_token, misfits, misheaded, misplaced, reserved_header};
 
 /// An HTTP/1.1 session. See [`Session`](super::Session) for what the methods promise.
 #[derive(Debug)]

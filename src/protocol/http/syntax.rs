@@ -43,6 +43,11 @@ pub(in crate::protocol) fn misplaced(target: &str) -> Option<Misfit> {
     })
 }
 
+/// What is wrong with the request target and the header fields that a device states.
+pub(in crate::protocol) fn misfits(identity: &Identity) -> impl Iterator<Item = Misfit> + use<> {
+    identity.address.as_deref().and_then(misplaced).into_iter().chain(misheaded(identity))
+}
+
 /// What is wrong with the header fields that a device states.
 pub(in crate::protocol) fn misheaded(identity: &Identity) -> impl Iterator<Item = Misfit> + use<> {
     let unfit = |(name, value): &(String, String)| reserved_header(name) || !valid_header(name, value);

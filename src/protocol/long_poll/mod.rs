@@ -6,4 +6,4 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::driver::LongPollDriver;
+pub(super) use self::driver::LONG_POLLING;

@@ -1,5 +1,6 @@
-//! What the rest of the program knows of polling.
+//! What the rest of the program knows of polling, and how both ways of it connect.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -7,13 +8,13 @@ use tokio::net::TcpStream;
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Keys, OneLine, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
-use super::super::http::{misheaded, misplaced};
+use super::super::http::{misfits, misplaced};
 #[cfg(test)]
 use super::super::tests::contract::Proof;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
 #[cfg(test)]
 use super::tests::peer::PollProof;
-use super::{Pace, Poller, raw, settings};
+use super::{Pace, PollExchange, Poller, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::Protocol;
@@ -21,7 +22,8 @@ use crate::record::Protocol;
 /// Its name.
 const NAME: Protocol = Protocol::named("poll");
 
-static FACTS: Facts = Facts {
+/// Polling; long polling says what is its own.
+pub(in crate::protocol) const FACTS: Facts = Facts {
     protocol: NAME,
     title: "Polling",
     path: Some("/v1/alerts"),
@@ -60,22 +62,42 @@ static FACTS: Facts = Facts {
     },
 };
 
-/// Polling.
-#[derive(Debug)]
-pub(in crate::protocol) struct PollDriver;
+/// Polling at a pace.
+pub(in crate::protocol) struct PollDriver {
+    pub(in crate::protocol) facts: &'static Facts,
+    /// What a fleet states.
+    pub(in crate::protocol) stated: fn(&Stated<'_>, &mut Reporter<'_>) -> PollExchange,
+    pub(in crate::protocol) pace: Pace,
+    #[cfg(test)]
+    pub(in crate::protocol) proof: &'static dyn Proof,
+}
+
+/// Polling when it is time to.
+pub(in crate::protocol) static POLLING: PollDriver = PollDriver {
+    facts: &FACTS,
+    stated: settings::poll,
+    pace: Pace::OnCall,
+    #[cfg(test)]
+    proof: &PollProof,
+};
+
+impl fmt::Debug for PollDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PollDriver").field("protocol", &self.facts.protocol).finish_non_exhaustive()
+    }
+}
 
 impl Driver for PollDriver {
     fn facts(&self) -> &'static Facts {
-        &FACTS
+        self.facts
     }
 
     fn exchange(&self, stated: &Stated<'_>, report: &mut Reporter<'_>) -> Arc<dyn Exchange> {
-        Arc::new(settings::poll(stated, report))
+        Arc::new((self.stated)(stated, report))
     }
 
     fn misfits(&self, _: &Settings, identity: &Identity) -> Vec<Misfit> {
-        let path = identity.address.as_deref().and_then(misplaced);
-        path.into_iter().chain(misheaded(identity)).collect()
+        misfits(identity).collect()
     }
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {
@@ -92,9 +114,10 @@ impl Driver for PollDriver {
         settings: &'a Settings,
         identity: &'a Identity,
     ) -> Connecting<'a> {
+        let pace = self.pace;
         Box::pin(async move {
             let link = dialer.dial(identity).await?;
-            let poller = Poller::open(link, dialer.endpoint, settings, identity, Pace::OnCall).await?;
+            let poller = Poller::open(link, dialer.endpoint, settings, identity, pace).await?;
             Ok(Box::new(FaultInjector::new(poller, settings, identity)) as Box<dyn Session>)
         })
     }
@@ -105,6 +128,6 @@ impl Driver for PollDriver {
 
     #[cfg(test)]
     fn proof(&self) -> &'static dyn Proof {
-        &PollProof
+        self.proof
     }
 }

@@ -19,9 +19,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub(super) use self::driver::PollDriver;
+pub(super) use self::driver::{FACTS, POLLING, PollDriver};
 use self::position::Position;
-pub(super) use self::raw::answer as answer_raw;
 pub(super) use self::settings::{
     CORRELATE, HEADERS, LIST, NUMBER, PATH, PollExchange, PollSettings, SINCE, query,
 };

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Keys, OneLine, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
-use super::super::http::{misheaded, misplaced};
+use super::super::http::{misfits, misplaced};
 #[cfg(test)]
 use super::super::tests::contract::Proof;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
@@ -74,8 +74,7 @@ impl Driver for SseDriver {
     }
 
     fn misfits(&self, _: &Settings, identity: &Identity) -> Vec<Misfit> {
-        let path = identity.address.as_deref().and_then(misplaced);
-        path.into_iter().chain(misheaded(identity)).collect()
+        misfits(identity).collect()
     }
 
     fn misplaced(&self, place: &str) -> Option<Misfit> {
