@@ -25,6 +25,7 @@ mod front;
 mod harness;
 mod health;
 mod job;
+mod listener;
 mod meter;
 mod metric;
 mod model;

@@ -12,16 +12,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::LocalSet;
 
 use self::store::Store;
 use self::wire::{Reply, take_command};
+use super::listener;
 use crate::clock::Monotonic;
 
 /// Connections at once; each instance has a handful.
@@ -32,8 +32,6 @@ const WAITING: usize = 4_096;
 const MOST_EARS: usize = 16_384;
 /// Bytes of a command that is not whole yet.
 const LONGEST_COMMAND: usize = 64 << 20;
-/// Pause after a connection could not be accepted.
-const RECOVERY: Duration = Duration::from_millis(10);
 
 /// A broker that listens on a free port of the loopback. Stops when dropped.
 #[derive(Debug)]
@@ -155,20 +153,8 @@ impl Meeting {
 async fn serve(listener: TcpListener) {
     let meeting = Meeting { store: RefCell::default(), ears: RefCell::default(), clock: Monotonic::start() };
     let meeting = Rc::new(meeting);
-    let mut open = JoinSet::new();
-    loop {
-        let arrival = tokio::select! {
-            arrival = listener.accept() => arrival,
-            Some(_) = open.join_next(), if !open.is_empty() => continue,
-        };
-        match arrival {
-            Ok((stream, _)) if open.len() < MOST_CONNECTIONS && stream.set_nodelay(true).is_ok() => {
-                open.spawn_local(converse(stream, Rc::clone(&meeting)));
-            }
-            Ok(_) => {}
-            Err(_) => tokio::time::sleep(RECOVERY).await,
-        }
-    }
+    listener::serve_each(&listener, MOST_CONNECTIONS, |stream, _| converse(stream, Rc::clone(&meeting)))
+        .await;
 }
 
 /// Serves a connection until it ends, breaks the protocol, or does not take what it subscribed to.

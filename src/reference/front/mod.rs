@@ -17,20 +17,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::LocalSet;
 
 use self::balance::Balance;
+use super::listener;
 use super::server::{StartError, listen};
 use crate::service::FrontRule;
 
 /// Connections open at once, per listener; further ones are closed at once.
 const MOST_CONNECTIONS: usize = 100_000;
-/// Pause after a connection could not be accepted.
-const RECOVERY: Duration = Duration::from_millis(10);
 
 /// An instance behind a front.
 #[derive(Debug, Clone)]
@@ -217,25 +215,14 @@ enum Door {
 
 /// Serves connections for as long as it is polled.
 async fn accept(listener: TcpListener, door: Door, instances: &Rc<Instances>) {
-    let mut open = JoinSet::new();
-    loop {
-        let arrival = tokio::select! {
-            arrival = listener.accept() => arrival,
-            Some(_) = open.join_next(), if !open.is_empty() => continue,
-        };
-        match arrival {
-            Ok((client, peer)) if open.len() < MOST_CONNECTIONS && client.set_nodelay(true).is_ok() => {
-                let instances = Rc::clone(instances);
-                open.spawn_local(async move {
-                    match door {
-                        Door::Http => http::pass(client, peer, instances).await,
-                        Door::Mqtt => mqtt::pass(client, peer, &instances).await,
-                    }
-                });
+    let serve = |client, peer| {
+        let instances = Rc::clone(instances);
+        async move {
+            match door {
+                Door::Http => http::pass(client, peer, instances).await,
+                Door::Mqtt => mqtt::pass(client, peer, &instances).await,
             }
-            Ok(_) => {}
-            // Out of descriptors: whoever waits is let in when others have left.
-            Err(_) => tokio::time::sleep(RECOVERY).await,
         }
-    }
+    };
+    listener::serve_each(&listener, MOST_CONNECTIONS, serve).await;
 }

@@ -8,11 +8,12 @@ use rustls::{Error, HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Wire;
+use crate::reference::listener;
 use crate::reference::metric::Metrics;
 
 /// Handshakes of one port that may be under way; whoever comes then waits in the system's queue.
@@ -21,8 +22,6 @@ const MOST_UNDER_WAY: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client that was not let in may take to hear why, and bytes of it that are passed over meanwhile.
 const FAREWELL: (Duration, u64) = (Duration::from_secs(1), 64 * 1024);
-/// How long to wait after a connection could not be accepted, for want of descriptors as a rule.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// How a handshake ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +88,7 @@ impl Port {
         Self { listener, tls }
     }
 
-    /// The next connection, without Nagle's delay: with it a verdict could wait for the acknowledgement of the one before. May be
-    /// dropped and asked again.
+    /// The next connection. May be dropped and asked again.
     pub(in crate::reference) async fn accept(&self) -> Arrival {
         let handshake = match &self.tls {
             // Never closed.
@@ -99,14 +97,8 @@ impl Port {
             }
             None => None,
         };
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) if stream.set_nodelay(true).is_ok() => return Arrival { stream, handshake },
-                Ok(_) => {}
-                // Instead of spinning.
-                Err(_) => sleep(ACCEPT_PAUSE).await,
-            }
-        }
+        let (stream, _) = listener::next(&self.listener).await;
+        Arrival { stream, handshake }
     }
 
     /// Handshakes under way, but for that of whoever has just arrived.
