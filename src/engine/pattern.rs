@@ -60,9 +60,7 @@ impl<S: Sink> Worker<S> {
             return Heard { due: 0, part, ..heard };
         }
         if heard.part == Part::Delivery {
-            let mut consumers = self.consumers.borrow_mut();
-            let part = consumers.iter_mut().find(|consumers| consumers.fleet == by);
-            let part = part.map_or(0, |consumers| consumers.take_part(device.slot));
+            let part = self.consumers_of(by).map_or(0, |mut consumers| consumers.take_part(device.slot));
             self.sink.borrow_mut().part(by, part);
         }
         match self.share.owner(sender) {

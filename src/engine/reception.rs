@@ -1,5 +1,7 @@
 //! What the devices of a worker hear of the readings of others: how it is booked, and what is lost.
 
+use std::cell::RefMut;
+
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::audit::Hearing;
@@ -42,6 +44,12 @@ impl<S: Sink> Worker<S> {
         }
     }
 
+    /// This worker's devices of `fleet`, if it only hears.
+    pub(super) fn consumers_of(&self, fleet: FleetId) -> Option<RefMut<'_, ConsumerFleet>> {
+        let consumers = self.consumers.borrow_mut();
+        RefMut::filter_map(consumers, |all| all.iter_mut().find(|own| own.fleet == fleet)).ok()
+    }
+
     pub(super) fn tell(&self, worker: usize, notice: Notice) {
         // One that has left had nothing open: it ended with the drain, or by an error that ends the run.
         if let Some(Err(TrySendError::Full(_))) = self.wires.out.get(worker).map(|out| out.try_send(notice)) {
@@ -60,10 +68,7 @@ impl<S: Sink> Worker<S> {
             Notice::Delivered(heard) => self.deliver(heard),
             Notice::Claimed { by, sender, seq } => self.claimed(by, (sender, seq)),
             Notice::Published { by, sender, seq, intended } => {
-                let mut consumers = self.consumers.borrow_mut();
-                let fleet = consumers.iter_mut().find(|consumers| consumers.fleet == by);
-                let due = fleet.and_then(|fleet| fleet.publish((sender, seq), intended));
-                drop(consumers);
+                let due = self.consumers_of(by).and_then(|mut fleet| fleet.publish((sender, seq), intended));
                 self.plan_deliveries(by, intended, due.unwrap_or(0));
             }
         }
@@ -81,11 +86,10 @@ impl<S: Sink> Worker<S> {
                 return self.unmatched(device, Stray::Unasked, (1, Some(&first)), at);
             }
         };
-        let mut consumers = self.consumers.borrow_mut();
-        let Some(fleet) = consumers.iter_mut().find(|consumers| consumers.fleet == by) else { return };
+        let Some(mut fleet) = self.consumers_of(by) else { return };
         let mut heard = fleet.hear(device.slot, (sender, seq), intended, at);
         let (nth, is_group) = (fleet.nth, fleet.is_group());
-        drop(consumers);
+        drop(fleet);
         if is_group {
             heard = self.claim(device, (by, nth), (sender, seq), heard);
         }
@@ -162,10 +166,7 @@ impl<S: Sink> Worker<S> {
 
     /// A device of a fleet that only hears has a connection since `at`, or is gone for good.
     pub(super) fn listens(&self, device: &Device, since: Option<Tick>) {
-        let mut consumers = self.consumers.borrow_mut();
-        let Some(fleet) = consumers.iter_mut().find(|consumers| consumers.fleet == device.fleet) else {
-            return;
-        };
+        let Some(mut fleet) = self.consumers_of(device.fleet) else { return };
         match since {
             Some(at) => fleet.join(device.slot, at),
             None => fleet.leave(device.slot),
