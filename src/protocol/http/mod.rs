@@ -3,6 +3,7 @@
 mod ask;
 mod driver;
 mod head;
+mod listener;
 mod raw;
 mod request;
 mod response;
@@ -31,6 +32,7 @@ use crate::net::Connection;
 use crate::record::{ErrorKind, Reason};
 
 pub(super) use self::head::{Head, elements, read as read_head};
+pub(super) use self::listener::ListenerExchange;
 pub(super) use self::request::{Template, check_header, check_target};
 pub(super) use self::response::{Reader, Transfer, chunk_end, chunk_size, content_length};
 pub(super) use self::settings::{headers, path};

@@ -1,7 +1,8 @@
 //! `long-poll` of a fleet: what its devices ask for, how long they wait, and how they find readings in the answers.
 
 use super::super::exchange::Stated;
-use super::super::poll::{CORRELATE, HEADERS, LIST, NUMBER, PATH, PollExchange, SINCE, query};
+use super::super::http::ListenerExchange;
+use super::super::poll::{CORRELATE, HEADERS, LIST, NUMBER, PATH, SINCE, polling, query};
 use crate::language::{Field, Kind, Reporter, Section};
 use crate::units::Span;
 
@@ -32,7 +33,7 @@ pub(super) static LONG_POLL: Section = Section {
 };
 
 /// What a fleet states under `long-poll`.
-pub(super) fn long_poll(stated: &Stated<'_>, report: &mut Reporter<'_>) -> PollExchange {
+pub(super) fn long_poll(stated: &Stated<'_>, report: &mut Reporter<'_>) -> ListenerExchange {
     let hold = query(stated.own, "hold", report);
-    PollExchange::new(stated, (stated.own.span("patience").as_duration(), None), hold, report)
+    polling(stated, (stated.own.span("patience").as_duration(), None), hold, report)
 }

@@ -8,13 +8,13 @@ use tokio::net::TcpStream;
 use super::super::driver::{Connecting, Dialer, Driver, Facts, Keys, OneLine, Serving, TraceCarrier, answer};
 use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
-use super::super::http::{misfits, misplaced};
+use super::super::http::{ListenerExchange, misfits, misplaced};
 #[cfg(test)]
 use super::super::tests::contract::Proof;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
 #[cfg(test)]
 use super::tests::peer::PollProof;
-use super::{Pace, PollExchange, Poller, raw, settings};
+use super::{Pace, Poller, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::Protocol;
@@ -66,7 +66,7 @@ pub(in crate::protocol) const FACTS: Facts = Facts {
 pub(in crate::protocol) struct PollDriver {
     pub(in crate::protocol) facts: &'static Facts,
     /// What a fleet states.
-    pub(in crate::protocol) stated: fn(&Stated<'_>, &mut Reporter<'_>) -> PollExchange,
+    pub(in crate::protocol) stated: fn(&Stated<'_>, &mut Reporter<'_>) -> ListenerExchange,
     pub(in crate::protocol) pace: Pace,
     #[cfg(test)]
     pub(in crate::protocol) proof: &'static dyn Proof,

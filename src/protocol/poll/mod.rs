@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(super) use self::driver::{FACTS, POLLING, PollDriver};
 use self::position::Position;
 pub(super) use self::settings::{
-    CORRELATE, HEADERS, LIST, NUMBER, PATH, PollExchange, PollSettings, SINCE, query,
+    CORRELATE, HEADERS, LIST, NUMBER, PATH, PollSettings, SINCE, polling, query,
 };
 use super::buffer::{Inbox, Outbox};
 use super::compression::Coding;

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::exchange::{Exchange, Pattern, Rendering, Stated, source};
-use super::super::http::{self, headers, path};
+use super::super::exchange::Stated;
+use super::super::http::{self, ListenerExchange};
 use super::super::settings::{OwnSettings, Turns};
-use super::super::{Correlation, Identity, Settings};
-use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::units::Span;
 
@@ -91,52 +89,29 @@ impl Default for PollSettings {
     }
 }
 
-/// Settings of a fleet that polls, by turns or at once.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::protocol) struct PollExchange {
-    /// The request target, from `/`; may name the device. `None`: that of the target's URL.
-    path: Option<Pattern>,
-    /// Header fields by name; may name the device.
-    headers: Vec<(String, Pattern)>,
-    correlation: Correlation,
-    /// How often sessions are called, and on what instants.
-    period: Duration,
-    turns: Option<Turns>,
-    own: PollSettings,
-}
-
 /// What a fleet states under `poll`.
-pub(super) fn poll(stated: &Stated<'_>, report: &mut Reporter<'_>) -> PollExchange {
+pub(super) fn poll(stated: &Stated<'_>, report: &mut Reporter<'_>) -> ListenerExchange {
     let fields = stated.own;
     let turns = if fields.flag("aligned") { Turns::Aligned } else { Turns::Phased };
-    PollExchange::new(stated, (fields.span("every").as_duration(), Some(turns)), None, report)
+    polling(stated, (fields.span("every").as_duration(), Some(turns)), None, report)
 }
 
-impl PollExchange {
-    /// As `stated`; a session is called every `period`, on `turns` where there are any.
-    pub(in crate::protocol) fn new(
-        stated: &Stated<'_>,
-        (period, turns): (Duration, Option<Turns>),
-        hold: Option<Box<str>>,
-        report: &mut Reporter<'_>,
-    ) -> Self {
-        let fields = stated.own;
-        let pointer = |key, report: &mut Reporter<'_>| pointer(fields, key, report);
-        let (list, number) = (pointer("list", report), pointer("number", report));
-        Self {
-            path: path(fields, &[], Scope::Device, report),
-            headers: headers(fields, report),
-            correlation: source(fields, report),
-            period,
-            turns,
-            own: PollSettings {
-                list: list.unwrap_or_default(),
-                number: Some(number.unwrap_or_default()),
-                since: query(fields, "since", report),
-                hold,
-            },
-        }
-    }
+/// As `stated`; a session is called every `period`, on `turns` where there are any, and asks the server to `hold` its requests.
+pub(in crate::protocol) fn polling(
+    stated: &Stated<'_>,
+    turns: (Duration, Option<Turns>),
+    hold: Option<Box<str>>,
+    report: &mut Reporter<'_>,
+) -> ListenerExchange {
+    let fields = stated.own;
+    let (list, number) = (pointer(fields, "list", report), pointer(fields, "number", report));
+    let own = PollSettings {
+        list: list.unwrap_or_default(),
+        number: Some(number.unwrap_or_default()),
+        since: query(fields, "since", report),
+        hold,
+    };
+    ListenerExchange::new(stated, turns, OwnSettings::of(own), report)
 }
 
 /// The JSON pointer under `key`.
@@ -159,45 +134,4 @@ pub(in crate::protocol) fn query(fields: &Fields, key: &str, report: &mut Report
     let message = format!("`{}` is not part of a query", quote(text.written()));
     fields.refuse(key, report, message, "write other than ASCII letters as %XX");
     None
-}
-
-impl Exchange for PollExchange {
-    fn settings(&self, usual: Settings) -> Settings {
-        Settings {
-            correlation: self.correlation.clone(),
-            keep_alive: self.period,
-            turns: self.turns,
-            own: OwnSettings::of(self.own.clone()),
-            ..usual
-        }
-    }
-
-    fn identity(&self, rendering: &Rendering<'_>, usual: Identity) -> Identity {
-        Identity {
-            address: rendering.fixed(self.path.as_ref()),
-            headers: rendering.headers(&self.headers),
-            ..usual
-        }
-    }
-
-    fn place(&self) -> Option<&Pattern> {
-        self.path.as_ref()
-    }
-
-    fn method(&self, _: bool) -> Option<&str> {
-        Some("GET")
-    }
-
-    /// What was heard last outlives a connection.
-    fn is_lasting(&self) -> bool {
-        true
-    }
-
-    fn is_foreign(&self) -> bool {
-        self.path.is_some()
-    }
-
-    fn framing(&self, _: usize) -> usize {
-        0
-    }
 }

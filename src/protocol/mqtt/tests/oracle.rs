@@ -20,7 +20,7 @@ fn level(qos: Qos) -> QoS {
     }
 }
 
-fn any_qos() -> impl Strategy<Value = Qos> {
+pub(super) fn any_qos() -> impl Strategy<Value = Qos> {
     prop_oneof![Just(Qos::AtMostOnce), Just(Qos::AtLeastOnce), Just(Qos::ExactlyOnce)]
 }
 

@@ -8,6 +8,7 @@ use rumqttc::v5::mqttbytes::v5 as theirs;
 use super::super::super::super::{Login, Will};
 use super::super::super::v5::packet::{Inbound, decode, encode_connect, encode_subscribe};
 use super::super::super::v5::property::Properties;
+use super::super::oracle::any_qos;
 use super::*;
 use crate::units::Secret;
 
@@ -17,10 +18,6 @@ fn level(qos: Qos) -> QoS {
         Qos::AtLeastOnce => QoS::AtLeastOnce,
         Qos::ExactlyOnce => QoS::ExactlyOnce,
     }
-}
-
-fn any_qos() -> impl Strategy<Value = Qos> {
-    prop_oneof![Just(Qos::AtMostOnce), Just(Qos::AtLeastOnce), Just(Qos::ExactlyOnce)]
 }
 
 /// What the oracle reads from our bytes; it must use them up.
