@@ -23,6 +23,7 @@ mod fault;
 mod front;
 #[cfg(any(fuzzing, feature = "internals"))]
 mod harness;
+mod hash;
 mod health;
 mod job;
 mod listener;

@@ -1,5 +1,6 @@
 //! Which of several instances gets the next connection or request: pure rules over who lives and who has how much.
 
+use crate::reference::hash::fnv1a;
 use crate::service::FrontRule as Rule;
 
 /// An instance, as its front sees it.
@@ -91,9 +92,7 @@ impl Balance {
 /// FNV-1a over both, finished so that names that differ in their last digit alone spread (the finaliser of `SplitMix64`).
 fn weight(name: &str, key: &str) -> u64 {
     let bytes = name.bytes().chain([0]).chain(key.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv1a(bytes);
     let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)

@@ -28,9 +28,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::{Instances, Seated, key, order};
+use crate::reference::endpoint::http::{LARGEST_LIST, TOO_LARGE};
 
-/// The largest body that is passed on: a list of readings that an instance takes.
-const LARGEST_BODY: usize = 1_000 * 2_048;
 /// A request's head and body must be there within this time of the one before.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Bytes of a head.
@@ -171,14 +170,11 @@ impl Visit {
     async fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Reply {
         let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         let (mut head, body) = request.into_parts();
-        let body = Limited::new(body, LARGEST_BODY).collect();
+        let body = Limited::new(body, LARGEST_LIST).collect();
         let body = match tokio::time::timeout(PATIENCE, body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(fault)) if fault.is::<http_body_util::LengthLimitError>() => {
-                return error(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "a reading is at most 64 KiB, and a list of them 2 000 KiB",
-                );
+                return error(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
             }
             Ok(Err(_)) => return error(StatusCode::BAD_REQUEST, "the body broke off"),
             Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the body did not come within 120 s"),

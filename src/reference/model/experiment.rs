@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::rule::{Evidence, is_enough, words};
 use super::truth::{Accuracy, Lesson, chance};
 use super::{CHALLENGER, CHAMPION, MODELS};
+use crate::reference::hash::fnv1a;
 use crate::service::Experiment as Setup;
 
 /// Inference times up to this many nanoseconds are told apart.
@@ -257,12 +258,10 @@ impl Tally {
     }
 }
 
-/// Where a device lies between 0 and 1, by its name: the same in every instance and with every start (FNV-1a).
+/// Where a device lies between 0 and 1, by its name: the same in every instance and with every start.
 fn fraction(device: &str) -> f64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = device.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step);
-    // The low bits of FNV mix best; a multiplication spreads them over the word.
-    (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1_u64 << 53) as f64
+    // A multiplication spreads the low bits over the word.
+    (fnv1a(device.bytes()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

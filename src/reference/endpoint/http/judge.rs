@@ -25,7 +25,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Readings of one list.
 const MOST: usize = 1_000;
 /// Largest list, bytes: 2 KiB for each of its readings, more than any takes whose fields are all there and as long as they may be.
-const LARGEST_LIST: usize = MOST * 2_048;
+pub(in crate::reference) const LARGEST_LIST: usize = MOST * 2_048;
+/// What is said of a larger one.
+pub(in crate::reference) const TOO_LARGE: &str = "a reading is at most 64 KiB, and a list of them 2 000 KiB";
 /// Lists beyond [`LARGEST_BODY`] that may be under way at once: together they take 64 MB at the most.
 const LARGE_AT_ONCE: usize = 32;
 
@@ -53,7 +55,6 @@ async fn body_within(request: Request<Incoming>, most: usize, too_large: &str) -
 /// The body of a request with readings, which is counted where it cannot be read. Beyond what any other body may take, a list
 /// finds room.
 async fn readings(request: Request<Incoming>, dispatcher: &Dispatcher) -> Result<Bytes, Reply> {
-    const TOO_LARGE: &str = "a reading is at most 64 KiB, and a list of them 2 000 KiB";
     let length = request.body().size_hint();
     let is_small = length.upper().is_some_and(|most| most <= LARGEST_BODY as u64);
     let room = (!is_small).then(|| LargeBody::enter(&dispatcher.large_bodies)).flatten();

@@ -35,6 +35,7 @@ pub(super) use self::admission::forbidden;
 pub(super) use self::content::Content;
 pub(in crate::reference) use self::guard::Guard;
 use self::guard::share;
+pub(in crate::reference) use self::judge::{LARGEST_LIST, TOO_LARGE};
 use super::dispatcher::{Dispatcher, ReplyChannel};
 use super::resettable::{ResetFlag, ResettableStream};
 use super::suspicion::Suspicion;
