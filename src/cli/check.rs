@@ -18,7 +18,7 @@ use crate::display::{
 };
 use crate::engine::Descriptors;
 use crate::fleet::RunFacts;
-use crate::record::{FleetId, RunToken, Shard};
+use crate::record::{FleetId, MessagePattern, RunToken, Shard};
 use crate::results::Host;
 use crate::run::{bundled, certificate, churn, preflight, target};
 use crate::scenario::{Fleet, Model, Overrides, Plan, Scenario, ScenarioError, load_budgets};
@@ -206,6 +206,11 @@ fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
         Model::Open { rate, arrival, recorded_rate, .. } => Some((*rate, arrival, recorded_rate)),
         Model::Closed { .. } | Model::Subscriber => None,
     };
+    let arrival = match open {
+        Some((_, _, Some(_))) => Some("recorded-rate"),
+        Some((_, process, None)) => Some(process.name()),
+        None => fleet.pattern().map(MessagePattern::name),
+    };
     FleetOutline {
         name: fleet.name.clone(),
         protocol: fleet.protocol.to_string(),
@@ -216,17 +221,7 @@ fn fleet(plan: &Plan, id: FleetId) -> FleetOutline {
             Model::Subscriber => "subscriber",
         }
         .to_owned(),
-        arrival: open
-            .map(
-                |(_, process, recorded_rate)| {
-                    if recorded_rate.is_some() {
-                        "recorded-rate".to_owned()
-                    } else {
-                        process.name().to_owned()
-                    }
-                },
-            )
-            .or_else(|| fleet.pattern().map(|pattern| pattern.to_string())),
+        arrival: arrival.map(str::to_owned),
         // What a recording says depends on the instant.
         rate: open
             .filter(|(rate, _, recorded_rate)| recorded_rate.is_none() && rate.as_per_second() > 0.0)
