@@ -57,6 +57,7 @@ pub(crate) mod fault;
 pub(crate) mod fleet;
 pub(crate) mod lab;
 pub(crate) mod language;
+pub(crate) mod metric;
 pub(crate) mod net;
 pub(crate) mod page;
 pub mod protocol;

@@ -13,7 +13,7 @@ mod protocol;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 26] = [
+const STOREYS: [(&str, u8); 27] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),
@@ -24,6 +24,7 @@ const STOREYS: [(&str, u8); 26] = [
     ("service", 2),
     ("budget", 1),
     ("language", 1),
+    ("metric", 1),
     ("net", 2),
     ("scenario", 4),
     ("protocol", 3),
@@ -106,8 +107,8 @@ const EFFECTS: [(&str, &[&str], &[&str]); 9] = [
 ];
 
 /// Rooms whose decisions are pure: no runtime, no threads.
-const PURE: [&str; 9] =
-    ["units", "seed", "record", "arrival", "fleet", "fault", "language", "service", "budget"];
+const PURE: [&str; 10] =
+    ["units", "seed", "record", "arrival", "fleet", "fault", "language", "metric", "service", "budget"];
 
 const MOST_LINES: usize = 500;
 const MOST_TEST_LINES: usize = 600;

@@ -70,6 +70,7 @@ mod recording;
 mod report;
 mod retry;
 mod reverse_proxy;
+mod scrape;
 mod secret;
 mod service;
 mod service_fault;

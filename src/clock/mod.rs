@@ -6,6 +6,7 @@ mod course;
 mod group;
 mod memory;
 mod monotonic;
+mod other_process;
 mod pacer;
 #[cfg(feature = "reference")]
 mod process;
@@ -20,6 +21,7 @@ pub(crate) use group::{Quotas, Throttling, memory_left};
 pub(crate) use memory::{kibibytes, memory_available};
 pub use monotonic::Monotonic;
 pub(crate) use monotonic::thread_cpu_time;
+pub(crate) use other_process::Accounts;
 pub use pacer::Pacer;
 pub(crate) use pacer::PacerKind;
 #[cfg(feature = "reference")]

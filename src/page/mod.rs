@@ -16,6 +16,7 @@ mod service;
 mod strip;
 mod svg;
 mod table;
+mod target;
 mod timeline;
 
 use std::fmt::Write as _;

@@ -14,11 +14,11 @@ use crate::results::{Column, ROWS_PER_DECADE};
 use crate::units::plural;
 
 /// Where faults were on, as the lanes define it.
-const BANDS: &str = "<use href=\"#bands\"/>";
+pub(super) const BANDS: &str = "<use href=\"#bands\"/>";
 
-const EDGES: (f64, f64) = (LEFT, WIDTH - RIGHT);
+pub(super) const EDGES: (f64, f64) = (LEFT, WIDTH - RIGHT);
 
-fn title(over: &mut String, words: &str) {
+pub(super) fn title(over: &mut String, words: &str) {
     text(over, (LEFT + 6.0, 14.0), words, Pen::new(INK, Anchor::Start).halo());
 }
 

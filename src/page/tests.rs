@@ -364,6 +364,7 @@ fn endless(names: &[String]) -> History {
             fleets: names.iter().take(8).zip(0..).map(|(name, nth)| (name.clone(), wide(nth))).collect(),
             ..Curves::default()
         },
+        target: (Vec::new(), 0),
     }
 }
 

@@ -6,7 +6,7 @@ use super::colour::{AXIS, BAD, BAND, Colour, GOOD, INK, SOFT};
 use super::escape::{Escaped, clip, script_safe};
 use super::strip;
 use super::svg::{Anchor, Pen, Px, area, line, open, text, width_of};
-use super::{STYLE, fault, span};
+use super::{STYLE, fault, span, target};
 use crate::display::figure::{count, rate};
 use crate::display::recovery;
 use crate::results::{Column, History, Mark, Outage, Recovery};
@@ -69,6 +69,7 @@ pub(super) fn strips(frame: &Frame<'_>) -> String {
     out += &strip::connections(frame);
     out += &strip::open_readings(frame);
     out += &strip::lag(frame);
+    out += &target::strips(frame);
     out += &axis(frame);
     out
 }
@@ -287,12 +288,13 @@ pub(super) fn figure(frame: &Frame<'_>) -> String {
     };
     format!(
         "<p class=\"soft\">Every reading by when it ended and how long it had taken since it was due. Tinted: a fault was on. \
-         Dashed green: recovered.{}</p><div class=\"strips\"><div class=\"readout\" aria-live=\"polite\" hidden><span \
+         Dashed green: recovered.{}{}</p><div class=\"strips\"><div class=\"readout\" aria-live=\"polite\" hidden><span \
          class=\"hint\">point at the time line, or focus it and use the arrow keys</span></div><figure><div class=\"tl scroll\" \
          tabindex=\"0\" role=\"group\" aria-label=\"Time line; arrow keys move the cursor, plus and minus zoom, Escape \
          resets\">{}</div><div class=\"keys\" hidden><kbd>←</kbd> <kbd>→</kbd> cursor · drag or <kbd>+</kbd> <kbd>−</kbd> zoom · \
          <kbd>Esc</kbd> reset · <kbd>n</kbd> next fault</div></figure></div>",
         Escaped(per_column),
+        Escaped(target::omitted(frame)),
         strips(frame)
     )
 }

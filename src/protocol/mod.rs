@@ -29,6 +29,7 @@ mod poll;
 mod retry_after;
 mod run_name;
 mod scarcity;
+pub(crate) mod scrape;
 mod session;
 mod session_state;
 mod settings;

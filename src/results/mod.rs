@@ -73,6 +73,7 @@ pub(crate) use files::table::ALL;
 pub use files::table::{SummaryRow, read_summary};
 pub(crate) use files::table::{TableError, is_measured};
 pub(crate) use files::tail::Reach;
+pub(crate) use files::target::{TargetCurve, TargetKind, TargetRow, TargetTable};
 pub(crate) use files::times::Times;
 pub(crate) use files::watched::{FleetPulse, Watched};
 pub(crate) use merge::event::{EventError, merge_events};

@@ -14,6 +14,7 @@ use super::journal::Journal;
 use super::manifest::{ManifestKeeper, manifest};
 use super::observer::{Observers, Steering};
 use super::outside::OutsideActs;
+use super::scrape::ScrapeThread;
 use super::service_watch::ServiceWatch;
 use super::target::Targets;
 use super::{Conclusion, Run, RunError};
@@ -58,6 +59,8 @@ pub(super) struct Drive {
     outside: Option<OutsideActs>,
     /// What it counts itself.
     counts: Option<ServiceWatch>,
+    /// What asks for the target's own figures, where that is wanted.
+    scrapes: Option<ScrapeThread>,
 }
 
 /// When a run began by the wall clock, and how long ago that is by one that nobody sets.
@@ -176,6 +179,7 @@ impl Drive {
         let token = run.targets.control_token.clone();
         let service = service.map(|client| client.map(|client| client.showing(token)));
         let (outside, counts) = bundled.map(|bundled| follow(bundled, run, clock)).transpose()?.unzip();
+        let scrapes = scrape(run, &directory, clock)?;
         Ok(Self {
             privacy,
             crew,
@@ -192,6 +196,7 @@ impl Drive {
             steering,
             outside,
             counts,
+            scrapes,
         })
     }
 
@@ -217,13 +222,15 @@ impl Drive {
             .with_refusals(refusable(&plan, shard))
             .with_budgets(own_budgets(&plan, shard));
         let mut early = Early::default();
+        let notices = self.scrapes.as_ref().map(ScrapeThread::notices).unwrap_or_default();
         let (report, totals, by_hand) = thread::scope(|scope| {
             let switching = switching;
             let keeper = ManifestKeeper::new(&mut self.manifest, &self.directory, (&plan, shard));
-            let files = (&mut self.files, &mut self.journal, keeper, self.outside.as_mut());
+            let files = (&mut self.files, &mut self.journal, keeper);
+            let watches = (self.outside.as_mut(), &notices);
             let screen = (&self.observers, &self.setup.control);
             let early = &mut early;
-            let collecting = scope.spawn(move || collect(collector, files, early, screen));
+            let collecting = scope.spawn(move || collect(collector, files, watches, early, screen));
             let report = crew.drive(&self.setup);
             let summary = faults.finish();
             if let Some(list) = summary.list() {
@@ -239,6 +246,8 @@ impl Drive {
         if let Some(outside) = &mut self.outside {
             self.journal.note_acts(outside.take(), &self.observers);
         }
+        let last = self.scrapes.map(ScrapeThread::finish).unwrap_or_default();
+        self.journal.note_scrapes(last, &self.observers);
         Ok(Driven {
             outside: self.outside.as_ref().and_then(OutsideActs::reason),
             plan,
@@ -288,6 +297,17 @@ fn follow(
 ) -> Result<(OutsideActs, ServiceWatch), RunError> {
     let counts = ServiceWatch::start(meter, Arc::clone(&run.layout), clock).map_err(RunError::failed)?;
     Ok((OutsideActs::new(acts, clock, run.token), counts))
+}
+
+/// Begins to take the target's own figures, where the scenario names sources of them. Of several shards one does.
+fn scrape(run: &Run, directory: &RunDirectory, clock: Monotonic) -> Result<Option<ScrapeThread>, RunError> {
+    let scrapes = &run.plan.scenario().scrapes;
+    if scrapes.is_empty() || !run.settings.part.shard().leads() {
+        return Ok(None);
+    }
+    let bundled = run.targets.metrics.clone();
+    let table = directory.start_target().map_err(|error| RunError::unwritable(directory.path(), &error))?;
+    ScrapeThread::start(scrapes.clone(), bundled, table, clock).map(Some).map_err(RunError::failed)
 }
 
 /// Marks a run that never began as failed, as far as its manifest can still be written.

@@ -4,6 +4,7 @@ use super::journal::Journal;
 use super::manifest::ManifestKeeper;
 use super::observer::Observers;
 use super::outside::OutsideActs;
+use super::scrape::Notices;
 use crate::clock::Tick;
 use crate::engine::{Control, Order};
 use crate::results::{BudgetResult, Collector, Refused, RunFiles, Totals};
@@ -29,12 +30,8 @@ impl Early {
 /// has been measured by then is in the totals.
 pub(super) fn collect(
     collector: Collector,
-    (files, journal, mut keeper, mut outside): (
-        &mut RunFiles,
-        &mut Journal,
-        ManifestKeeper<'_>,
-        Option<&mut OutsideActs>,
-    ),
+    (files, journal, mut keeper): (&mut RunFiles, &mut Journal, ManifestKeeper<'_>),
+    (mut outside, scrapes): (Option<&mut OutsideActs>, &Notices),
     early: &mut Early,
     (observers, control): (&Observers, &Control),
 ) -> Totals {
@@ -45,6 +42,7 @@ pub(super) fn collect(
         if let Some(outside) = &mut outside {
             journal.note_acts(outside.take(), observers);
         }
+        journal.note_scrapes(scrapes.take(), observers);
         let mut noted = journal.advance(interval.end);
         keeper.advance(interval.end);
         if let Some(failed) = &interval.budget_failed {

@@ -13,6 +13,18 @@ use crate::results::EventTable;
 use crate::scenario::FleetEvent;
 use crate::units::figure::{instant, plural, time, times};
 
+/// Something that a watcher of the run noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Notice {
+    /// When, on the clock of the run.
+    pub(super) at: Tick,
+    /// Its kind, as `events.csv` has it.
+    pub(super) event: &'static str,
+    /// What it is about.
+    pub(super) name: String,
+    pub(super) detail: String,
+}
+
 /// The events of a run. Phases are written once the run has passed them, so that a killed run holds none of the future.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -24,8 +36,8 @@ pub(crate) struct Journal {
     altered: usize,
     /// Switched faults that are still to be written, in the order of time.
     switched: VecDeque<SwitchEvent>,
-    /// What others told the service, likewise.
-    outside: VecDeque<OutsideAct>,
+    /// What watchers of the run noted, likewise.
+    noticed: VecDeque<Notice>,
     /// Phases whose beginning has been written, and whose end has.
     begun: usize,
     ended: usize,
@@ -33,8 +45,8 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(layout: Arc<Layout>, planned: Vec<FleetEvent>, events: EventTable) -> Self {
-        let (switched, outside) = (VecDeque::new(), VecDeque::new());
-        Self { layout, events, planned: planned.into(), altered: 0, switched, outside, begun: 0, ended: 0 }
+        let (switched, noticed) = (VecDeque::new(), VecDeque::new());
+        Self { layout, events, planned: planned.into(), altered: 0, switched, noticed, begun: 0, ended: 0 }
     }
 
     /// Writes what happened up to `now`, in the order of time.
@@ -49,7 +61,7 @@ impl Journal {
                 self.next_edge(),
                 self.next_event().map(|event| event.at),
                 self.switched.front().map(|switch| switch.at),
-                self.outside.front().map(|act| act.at),
+                self.noticed.front().map(|notice| notice.at),
             ];
             let due = |(kind, at): (usize, Option<Tick>)| at.filter(|at| *at <= now).map(|at| (at, kind));
             match next.into_iter().enumerate().filter_map(due).min() {
@@ -57,7 +69,7 @@ impl Journal {
                 Some((_, 1)) => self.write_edge()?,
                 Some((_, 2)) => self.write_event()?,
                 Some((_, 3)) => self.write_switch()?,
-                Some(_) => self.write_outside()?,
+                Some(_) => self.write_notice()?,
                 None => return Ok(()),
             }
         }
@@ -68,12 +80,26 @@ impl Journal {
         self.switched.extend(switches.iter().cloned());
     }
 
-    /// Takes in what others told the service, in the order of time, to be written in its turn, and shows it.
+    /// Takes in what others told the service, to be written in its turn, and shows it.
     pub(crate) fn note_acts(&mut self, acts: Vec<OutsideAct>, observers: &Observers) {
-        for act in &acts {
-            observers.note(&format!("from outside: {} at {}", act.what, instant(act.at.0)));
+        let notice = |OutsideAct { at, what }: OutsideAct| {
+            observers.note(&format!("from outside: {what} at {}", instant(at.0)));
+            Notice { at, event: "outside", name: String::new(), detail: format!("from outside: {what}") }
+        };
+        self.take_in(acts.into_iter().map(notice).collect());
+    }
+
+    /// Takes in what became of the sources of the target's own figures, likewise.
+    pub(super) fn note_scrapes(&mut self, notices: Vec<Notice>, observers: &Observers) {
+        for Notice { at, event, name, detail } in &notices {
+            observers.note(&format!("{} {name} at {}: {detail}", event.replace('_', " "), instant(at.0)));
         }
-        self.outside.extend(acts);
+        self.take_in(notices);
+    }
+
+    fn take_in(&mut self, notices: Vec<Notice>) {
+        self.noticed.extend(notices);
+        self.noticed.make_contiguous().sort_by_key(|notice| notice.at);
     }
 
     /// Writes what was switched or told after everything else.
@@ -82,10 +108,10 @@ impl Journal {
     /// If the file cannot be written.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         loop {
-            match (self.switched.front(), self.outside.front()) {
+            match (self.switched.front(), self.noticed.front()) {
                 (None, None) => return Ok(()),
-                (Some(switch), Some(act)) if switch.at > act.at => self.write_outside()?,
-                (None, Some(_)) => self.write_outside()?,
+                (Some(switch), Some(notice)) if switch.at > notice.at => self.write_notice()?,
+                (None, Some(_)) => self.write_notice()?,
                 (Some(_), _) => self.write_switch()?,
             }
         }
@@ -170,9 +196,9 @@ impl Journal {
         self.events.append(switch.at, event, &info.name, &detail)
     }
 
-    fn write_outside(&mut self) -> io::Result<()> {
-        let Some(OutsideAct { at, what }) = self.outside.pop_front() else { return Ok(()) };
-        self.events.append(at, "outside", "", &format!("from outside: {what}"))
+    fn write_notice(&mut self) -> io::Result<()> {
+        let Some(Notice { at, event, name, detail }) = self.noticed.pop_front() else { return Ok(()) };
+        self.events.append(at, event, &name, &detail)
     }
 
     /// Writes one more event.

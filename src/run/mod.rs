@@ -19,6 +19,7 @@ mod outside;
 mod part;
 pub(crate) mod preflight;
 pub(crate) mod profile;
+mod scrape;
 mod service_watch;
 pub(crate) mod target;
 

@@ -10,11 +10,12 @@ use super::{RunError, bundled, certificate, control};
 use crate::engine::{Scrutiny, scrutinies};
 use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::control::FaultClient;
+use crate::protocol::scrape::Scraper;
 use crate::protocol::{Correlation, Endpoint, Settings, protocols};
 use crate::record::{FleetId, Protocol, RunToken};
 use crate::reference::Server;
 use crate::results::FleetTarget;
-use crate::scenario::{Fleet, Model, Plan, Scenario};
+use crate::scenario::{Fleet, Model, Plan, Scenario, Scrape};
 use crate::service::Setup;
 use crate::units::Secret;
 
@@ -39,6 +40,8 @@ pub(crate) struct Targets {
     pub(crate) broken_at: Option<Endpoint>,
     /// What is shown there.
     pub(crate) control_token: Option<Secret>,
+    /// What fetches the bundled service's own figures, where they are wanted.
+    pub(crate) metrics: Option<Scraper>,
 }
 
 impl Targets {
@@ -109,10 +112,12 @@ impl Targets {
         }
         let page = |server| format!("live page of the bundled reference system: {}", bundled::page(server));
         notes.extend(server.as_ref().map(page));
+        let metrics = bundled_metrics(scenario, owner, control_token.as_ref())?;
+        notes.extend(unasked(scenario, server.is_some()));
         let local = endpoints.iter().all(|endpoint| is_local(endpoint.address().ip()));
         let urls = endpoints.iter().map(|e| (e.protocol().to_string(), address(scenario, e))).collect();
         let fleets = scenario.fleets.iter().filter_map(|fleet| route(fleet, &endpoints)).collect();
-        Ok(Self { endpoints, urls, fleets, server, local, notes, broken_at, control_token })
+        Ok(Self { endpoints, urls, fleets, server, local, notes, broken_at, control_token, metrics })
     }
 
     /// Descriptors one device takes: its socket, and the other end of it where that is in this process too.
@@ -229,12 +234,7 @@ fn breakable(
     token: Option<Secret>,
 ) -> Result<Endpoint, RunError> {
     if let Some(server) = server {
-        let mut endpoint = Endpoint::control(&bundled::page(server)).map_err(RunError::failed)?;
-        if let Some(fleet) = scenario.fleets.first() {
-            let (settings, identities) = handshake(fleet, trust, 1)?;
-            endpoint.secure(FleetId(0), &settings, identities.into()).map_err(RunError::failed)?;
-        }
-        return Ok(endpoint);
+        return of_bundled(scenario, (server, trust), "");
     }
     let endpoint = endpoints.iter().find(|endpoint| endpoint.facts().speaks_http).ok_or_else(|| {
         let spoken: Vec<_> = endpoints.iter().map(|endpoint| endpoint.facts().word()).collect();
@@ -252,6 +252,45 @@ fn breakable(
         .flatten()
         .map_err(|error| RunError::failed(format!("the scenario has service faults, and {error}")))?;
     Ok(endpoint.clone())
+}
+
+/// The page at `path` of the bundled service, reached as the first fleet reaches it.
+fn of_bundled(
+    scenario: &Scenario,
+    (server, trust): (&Server, Option<&Trust>),
+    path: &str,
+) -> Result<Endpoint, RunError> {
+    let page = bundled::page(server) + path;
+    let mut endpoint = Endpoint::control(&page).map_err(RunError::failed)?;
+    if let Some(fleet) = scenario.fleets.first() {
+        let (settings, identities) = handshake(fleet, trust, 1)?;
+        endpoint.secure(FleetId(0), &settings, identities.into()).map_err(RunError::failed)?;
+    }
+    Ok(endpoint)
+}
+
+/// What fetches the bundled service's own figures, where it is the target and the scenario wants them.
+fn bundled_metrics(
+    scenario: &Scenario,
+    (server, trust): (Option<&Server>, Option<&Trust>),
+    token: Option<&Secret>,
+) -> Result<Option<Scraper>, RunError> {
+    let Some(server) = server.filter(|_| scenario.scrapes.iter().any(Scrape::is_bundled)) else {
+        return Ok(None);
+    };
+    Ok(Some(Scraper::of(of_bundled(scenario, (server, trust), "metrics")?, token)))
+}
+
+/// Notes on sources of figures that this run does not ask.
+fn unasked(scenario: &Scenario, bundled: bool) -> Vec<String> {
+    let unasked = scenario.scrapes.iter().filter(|scrape| !bundled && scrape.is_bundled());
+    let note = |scrape: &Scrape| {
+        format!(
+            "note: [[scrape]] `{}` is of the bundled service, which is not the target: it is left out",
+            scrape.name
+        )
+    };
+    unasked.map(note).collect()
 }
 
 /// Prepares how the fleets of `scenario` shake hands with those of `endpoints` that are reached over TLS.

@@ -99,6 +99,7 @@ fn place(root: &mut Table, key: &[String], node: Node, origin: &Origin) -> Resul
         ("phase", [name, rest @ ..]) => (listed(root, "phase", name)?, rest, "phase.steady.load=2"),
         ("fault", [name, rest @ ..]) => (listed(root, "fault", name)?, rest, "fault.outage.share=0.5"),
         ("budget", [name, rest @ ..]) => (listed(root, "budget", name)?, rest, "budget.quick.p99=<250ms"),
+        ("scrape", [name, rest @ ..]) => (listed(root, "scrape", name)?, rest, "scrape.broker.every=5s"),
         ("fleet", [name, rest @ ..]) => (fleet(root, name)?, rest, "fleet.meters.rate=2/s"),
         (_, rest) => match opened(root, top, None, origin) {
             Ok(table) => (table, rest, "run.warm_up=0s"),

@@ -237,6 +237,7 @@ fn model(checked: CheckedDocument, source: &str, text: &str, overrides: &Overrid
         fleets: checked.fleets,
         faults: checked.faults,
         budgets: checked.budgets,
+        scrapes: checked.scrapes,
         fault_canonical: checked.fault_canonical,
         canonical: checked.canonical,
         secrets: Secrets::default(),

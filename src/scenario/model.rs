@@ -8,6 +8,7 @@ use url::Url;
 
 use super::credential::Credentials;
 use super::retry::RetryPolicy;
+use super::scrape::Scrape;
 use crate::arrival::{ArrivalProcess, Load, Shape, Stretch};
 use crate::budget::Budget;
 use crate::clock::Tick;
@@ -52,6 +53,8 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// What the figures must keep to, in the order of the file. They judge what was sent: the digest is the same without.
     pub budgets: Vec<Budget>,
+    /// Which of the target's own figures are taken, in the order of the file. The digest is the same without.
+    pub(crate) scrapes: Vec<Scrape>,
     /// Every value of `[[fault]]` that is not a default, for the digest.
     pub(super) fault_canonical: String,
     /// Every value of `[run]` that is not a default, for the digest.

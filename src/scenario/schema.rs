@@ -14,7 +14,7 @@ pub(crate) fn schema() -> Value {
         let table = schema::reference(section);
         let value = match key {
             "phase" => json!({ "type": "array", "minItems": 1, "items": table }),
-            "fault" | "budget" => json!({ "type": "array", "items": table }),
+            "fault" | "budget" | "scrape" => json!({ "type": "array", "items": table }),
             "fleet" => json!({
                 "type": "object",
                 "minProperties": 1,

@@ -32,7 +32,7 @@ const CLIENTS: usize = 16;
 const LAST_LOOKS: u32 = 15;
 const REQUEST_BYTES: usize = 8 * 1024;
 /// The page's links lead to these; nothing else of the machine can be asked for.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "run.json",
     "summary.csv",
     "intervals.csv",
@@ -41,6 +41,7 @@ const FILES: [&str; 8] = [
     "failures.csv",
     "anomalies.csv",
     "latency.hlog",
+    "target.csv",
 ];
 
 /// What a client asks for.

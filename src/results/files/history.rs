@@ -13,6 +13,7 @@ use super::distribution::BUFFER;
 use super::history_log::{self, Grid, LEAST_SAMPLES, LogTimes, Sums, Tag, Tags};
 use super::row::{number, time};
 use super::table::{TableError, is_measured};
+use super::target::{self, TargetCurve};
 use crate::record::{Kind, Outcomes};
 
 /// Columns at most; of more intervals several share one.
@@ -43,6 +44,8 @@ pub(crate) struct History {
     pub(crate) reconnects: bool,
     /// Distributions of whole phases and fleets.
     pub(crate) curves: Curves,
+    /// The target's own figures, and how many further series there are.
+    pub(crate) target: (Vec<TargetCurve>, usize),
 }
 
 /// A phase on the clock of the run.
@@ -128,6 +131,8 @@ impl History {
         history.columns = vec![Column::default(); columns];
         let (tags, phases) = history.read_intervals(directory)?;
         history.read_events(directory)?;
+        let grid = history.grid();
+        history.target = target::read(directory, grid.columns, |at_s| grid.column_at(at_s))?;
         match history_log::read(directory, &tags, history.grid()) {
             // What a killed run did not write is left out.
             Err(TableError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}

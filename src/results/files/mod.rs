@@ -34,5 +34,6 @@ pub(super) mod silence;
 pub(super) mod slow_reading;
 pub(super) mod table;
 pub(super) mod tail;
+pub(super) mod target;
 pub(super) mod times;
 pub(super) mod watched;

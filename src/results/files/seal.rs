@@ -13,7 +13,7 @@ use crate::units::figure::count;
 use crate::units::{hex, plural};
 
 /// The files of a run beside its manifest, which holds their seals.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "anomalies.csv",
     "events.csv",
     "failures.csv",
@@ -23,6 +23,7 @@ const FILES: [&str; 9] = [
     "shard.ndjson",
     "slowest.csv",
     "summary.csv",
+    "target.csv",
 ];
 
 /// What a file holds.

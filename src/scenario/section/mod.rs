@@ -15,6 +15,7 @@ mod payload;
 mod phase;
 mod retry;
 mod run;
+mod scrape;
 mod signal;
 mod subscriber;
 mod target;
@@ -22,6 +23,7 @@ mod tls;
 mod trace;
 
 use super::model::{Fleet, LoadProfile, Model, Phase, RunSettings, Scenario, Target};
+use super::scrape::Scrape;
 use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::language::{
@@ -47,7 +49,7 @@ pub(crate) fn all() -> &'static [&'static Section] {
         all.extend([&tls::TLS, &auth::AUTH, &auth::SECRET, &trace::TRACE]);
         all.extend(protocols().flat_map(|facts| facts.sections));
         all.extend_from_slice(LOAD);
-        all.extend([&*fault::FAULT, &fault::DELAY, &fault::LOSS, &*budget::BUDGET]);
+        all.extend([&*fault::FAULT, &fault::DELAY, &fault::LOSS, &*budget::BUDGET, &scrape::SCRAPE]);
         all
     });
     &ALL
@@ -64,7 +66,7 @@ static LOAD: &[&Section] = &[
 ];
 
 /// Tables at the top of a document, and how each is opened.
-pub(super) const TOP: [(&str, &str); 8] = [
+pub(super) const TOP: [(&str, &str); 9] = [
     ("scenario", "[scenario]"),
     ("run", "[run]"),
     ("target", "[target]"),
@@ -73,6 +75,7 @@ pub(super) const TOP: [(&str, &str); 8] = [
     ("fleet", "[fleet.NAME]"),
     ("fault", "[[fault]]"),
     ("budget", "[[budget]]"),
+    ("scrape", "[[scrape]]"),
 ];
 
 /// The section of the tables under the top key `key`: of one fleet, one fault.
@@ -99,6 +102,8 @@ pub(super) struct CheckedDocument {
     pub(super) fault_canonical: String,
     /// No part of the digest: they judge what is sent, and do not change it.
     pub(super) budgets: Vec<Budget>,
+    /// No part of the digest either: nothing that is measured depends on them.
+    pub(super) scrapes: Vec<Scrape>,
     /// Every value of `[run]` that is not a default, for the digest.
     pub(super) canonical: String,
 }
@@ -153,6 +158,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         faults: faults.faults,
         fault_canonical: faults.canonical,
         budgets,
+        scrapes: scrape::scrapes(root, report),
         canonical,
     }
 }
