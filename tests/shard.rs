@@ -203,7 +203,9 @@ fn four_shards_are_merged_into_the_run_of_the_whole_plan() {
     let paths: Vec<&Path> = runs.iter().rev().map(PathBuf::as_path).collect();
     let output = desk.merge("merged", &paths, &[]);
     assert_ran(&output);
-    assert!(told(&output).contains("4 of 4 shards"), "{}", told(&output));
+    for word in ["4 of 4 shards", " by their wall clocks"] {
+        assert!(told(&output).contains(word), "{}", told(&output));
+    }
     let merged = desk.run("merged");
     let (manifest, plain) = (load_manifest(&merged).unwrap(), load_manifest(&whole).unwrap());
     assert_eq!(manifest.plan_digest, plain.plan_digest);
@@ -346,7 +348,43 @@ fn refuses_what_does_not_belong_together(desk: &Desk, runs: &[PathBuf], whole: &
         12,
         &["(shard 4/4) was interrupted; --allow-incomplete merges it as far as it got"],
     );
+    refuses_what_began_apart(desk, &first, &other, fresh);
     takes_what_there_is(desk, &first, &other, fresh);
+}
+
+/// By the clocks as they stood at the beginning, and by those that were set right before the end.
+fn refuses_what_began_apart(desk: &Desk, first: &[&Path], other: &Path, fresh: impl Fn()) {
+    const LATER_NS: u64 = 600_000_000_000;
+    let merge = |flags: &[&str]| desk.merge("apart", &[first, &[other]].concat(), flags);
+    let began = |text: String| {
+        let (header, rest) = text.split_once('\n').unwrap();
+        let mut header: Value = serde_json::from_str(header).unwrap();
+        header["began_ns"] = (header["began_ns"].as_u64().unwrap() + LATER_NS).into();
+        format!("{header}\n{rest}")
+    };
+    let moved = |text: String| {
+        let mut run: Value = serde_json::from_str(&text).unwrap();
+        let own = run["clock"]["moved_ns"].as_i64().unwrap();
+        assert!(own.unsigned_abs() < 2_000_000_000, "the clock of this machine was set by {own} ns");
+        run["clock"]["moved_ns"] = LATER_NS.into();
+        run.to_string()
+    };
+    for (file, alter) in [("shard.ndjson", &began as &dyn Fn(String) -> String), ("run.json", &moved)] {
+        fresh();
+        change(other, file, alter);
+        let output = merge(&["--max-skew", "1m30s"]);
+        assert_eq!(output.status.code(), Some(12), "{}", told(&output));
+        for word in ["shard 4 began 60", " s after shard ", "further than the 1m30s of --max-skew"] {
+            assert!(told(&output).contains(word), "{file}: {word}: {}", told(&output));
+        }
+    }
+    // Told to bear it, the merge says so.
+    let output = merge(&["--max-skew", "1h", "--json"]);
+    assert_ran(&output);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let reasons = report["run"]["validity"]["reasons"].to_string();
+    assert!(reasons.contains("set right in the meantime, more than an interval"), "{reasons}");
+    assert_eq!(report["run"]["merged"][3]["clock_moved_ms"], 600_000.0);
 }
 
 /// What is missing or was killed is left out only when asked, and is said.

@@ -296,6 +296,11 @@ pub(super) struct MergeArgs {
     #[arg(long)]
     pub(super) allow_incomplete: bool,
 
+    /// Refuse shards that began further apart than this by their wall clocks, such as 100ms [default: a merged
+    /// run whose shards began more than a recording interval apart is suspect]
+    #[arg(long, value_name = "SPAN")]
+    pub(super) max_skew: Option<Span>,
+
     #[command(flatten)]
     pub(super) screen: ReportScreenArgs,
 }

@@ -16,7 +16,7 @@ use super::stage;
 use super::style::{Style, Tone};
 pub(crate) use super::table::{kind_title, row, within_budget};
 use crate::record::Judgement;
-use crate::results::{FleetTarget, History, Millis, Report, RunState};
+use crate::results::{FleetTarget, History, Millis, Report, RunState, StartSkew};
 use crate::units::part_of;
 
 /// Columns of the words in the margin.
@@ -117,6 +117,9 @@ fn facts(report: &Report, view: View) -> Vec<String> {
     ];
     let texts = parts.iter().flat_map(|(label, texts)| texts.iter().map(move |text| (*label, text)));
     let mut lines: Vec<String> = texts.flat_map(|(label, text)| labelled(label, text, view)).collect();
+    if let Some(skew) = StartSkew::of(&report.run.merged) {
+        lines.extend(labelled("shards", &style.spoken(&skew.to_string()), view));
+    }
     for fleet in report.run.fleets.iter().filter(|_| verbose) {
         lines.extend(whole("target", &fleet.sentence(), view));
     }

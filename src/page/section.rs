@@ -10,7 +10,7 @@ use super::{STYLE, card, omitted};
 use crate::display::figure::count;
 use crate::display::{Tone, budget, delivery, detection, isolation, verdict};
 use crate::record::AnomalyKind;
-use crate::results::{Host, Report};
+use crate::results::{Host, Report, StartSkew};
 use crate::units::{plural, times};
 
 /// Rows of a list that the scenario makes as long as it likes.
@@ -237,6 +237,7 @@ pub(super) fn environment(report: &Report, base: &str) -> String {
     rows.extend(run.shard.iter().map(|part| ("shard", part.shard.to_string())));
     let merged = run.merged.iter().take(16);
     rows.extend(merged.map(|part| ("merged from", format!("{} ({})", part.run_id, part.shard))));
+    rows.extend(StartSkew::of(&run.merged).map(|skew| ("shards began", skew.to_string())));
     let mut out = facts(&rows);
     let targets: Vec<_> =
         run.fleets.iter().map(|fleet| ("target", fleet.sentence())).take(MOST_ROWS).collect();

@@ -69,6 +69,7 @@ pub(crate) use files::seal::{Seals, verify, verify_file};
 pub(crate) use files::service::{ServiceFacts, ServicePhase};
 pub(crate) use files::shard::{RecordEnd, ShardFile, ShardHeader};
 pub use files::silence::Silence;
+pub(crate) use files::skew::StartSkew;
 pub(crate) use files::table::ALL;
 pub use files::table::{SummaryRow, read_summary};
 pub(crate) use files::table::{TableError, is_measured};

@@ -241,6 +241,7 @@ impl Drive {
             (report, totals, summary.by_hand)
         });
         self.observers.end();
+        self.manifest.clock.moved_ns = Some(moved_ns(self.setup.clock, self.setup.epoch_ns));
         self.manifest.faults_by_hand = by_hand;
         self.manifest.reference = self.counts.and_then(ServiceWatch::finish);
         if let Some(outside) = &mut self.outside {
@@ -308,6 +309,12 @@ fn scrape(run: &Run, directory: &RunDirectory, clock: Monotonic) -> Result<Optio
     let bundled = run.targets.metrics.clone();
     let table = directory.start_target().map_err(|error| RunError::unwritable(directory.path(), &error))?;
     ScrapeThread::start(scrapes.clone(), bundled, table, clock).map(Some).map_err(RunError::failed)
+}
+
+/// How much more the wall clock has advanced than `clock`, nanoseconds, since `clock` began at `epoch_ns`.
+fn moved_ns(clock: Monotonic, epoch_ns: u64) -> i64 {
+    let (elapsed, now_ns) = (clock.now(), WallTime::now().epoch_ns());
+    now_ns.wrapping_sub(epoch_ns).wrapping_sub(elapsed.0).cast_signed()
 }
 
 /// Marks a run that never began as failed, as far as its manifest can still be written.

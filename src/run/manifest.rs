@@ -37,7 +37,7 @@ pub(super) fn manifest(run: &Run, directory: &RunDirectory, started: WallTime) -
         started: started.to_string(),
         ended: None,
         host: Host::here(),
-        clock: ClockFacts { resolution_ns: Monotonic::start().resolution_ns() },
+        clock: ClockFacts { resolution_ns: Monotonic::start().resolution_ns(), moved_ns: None },
         pacer: PacerFacts {
             kind: PacerKind::expected().name().to_owned(),
             slack_ns: 0,

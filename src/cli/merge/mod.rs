@@ -15,8 +15,8 @@ use super::{CliError, report, settle, unanswered};
 use crate::clock::WallTime;
 use crate::record::{Cause, Encounters, Judgement, RunToken, Shard, Validity};
 use crate::results::{
-    self, EventError, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard, RunDirectory,
-    RunState, ShardFile, Silence, SummaryRow, Totals, merge_events,
+    self, ClockFacts, EventError, FleetEncounters, FleetTarget, Manifest, MergeError, MergedShard,
+    RunDirectory, RunState, ShardFile, Silence, SummaryRow, Totals, merge_events,
 };
 use crate::run::Conclusion;
 use crate::units::plural;
@@ -31,7 +31,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
     source::sealed(&sources)?;
     let Some(first) = sources.first() else { return Err(CliError::usage("no run is given")) };
     let demanded = first.demanded()?;
-    let began = WallTime::from_epoch(Duration::from_nanos(earliest(&sources)));
+    let began = WallTime::from_epoch(Duration::from_nanos(source::earliest(&sources)));
     let label = args.label.clone().unwrap_or_else(|| first.manifest.label.clone());
     let name = if label.is_empty() { "merged".to_owned() } else { format!("{label}-merged") };
     let unwritable = |error: &io::Error, place: &dyn std::fmt::Display| {
@@ -73,11 +73,6 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Exit, CliError> {
     }
 }
 
-/// When the first shard began, Unix time in nanoseconds.
-fn earliest(sources: &[Source]) -> u64 {
-    sources.iter().map(|source| source.file.header().began_ns).min().unwrap_or_default()
-}
-
 /// Writes the files of the merged run but for its summary and manifest.
 fn add_up(
     sources: Vec<Source>,
@@ -106,9 +101,8 @@ fn encounters(sources: &[Source]) -> Vec<FleetEncounters> {
 
 /// What is known of the merged run before it is.
 fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, began: WallTime) -> Manifest {
-    let first_ns = earliest(sources);
     let manifests = || sources.iter().map(|source| &source.manifest);
-    let merged: Vec<MergedShard> = sources.iter().map(|source| source.merged_part(first_ns)).collect();
+    let merged = source::merged_parts(sources);
     let mut source_ips: Vec<String> = manifests().flat_map(|run| run.source_ips.clone()).collect();
     source_ips.sort_unstable();
     source_ips.dedup();
@@ -119,7 +113,9 @@ fn manifest(first: &Source, sources: &[Source], label: String, run_id: &str, beg
     env!("CARGO_PKG_VERSION").clone_into(&mut whole.tool_version);
     whole.started = began.to_string();
     whole.ended = manifests().filter_map(|run| run.ended.clone()).max();
-    whole.clock.resolution_ns = manifests().map(|run| run.clock.resolution_ns).max().unwrap_or_default();
+    let resolution_ns = manifests().map(|run| run.clock.resolution_ns).max().unwrap_or_default();
+    // Each shard under `merged` says it of its own.
+    whole.clock = ClockFacts { resolution_ns, moved_ns: None };
     whole.workers = manifests().map(|run| run.workers).sum();
     whole.targets = targets(sources);
     whole.fleets = fleets(sources);
@@ -175,7 +171,7 @@ fn targets(sources: &[Source]) -> BTreeMap<String, String> {
 /// The worst of the shards, and what only shows when they are seen together.
 fn validity(sources: &[Source], merged: &[MergedShard]) -> Validity {
     let mut whole = Validity::new();
-    for reason in source::together(sources) {
+    for reason in source::together(sources, merged) {
         whole.add(Judgement::Suspect, Cause::Shard, reason);
     }
     for part in merged {

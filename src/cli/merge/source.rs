@@ -12,11 +12,14 @@ use crate::clock::WallTime;
 use crate::engine::Descriptors;
 use crate::record::Shard;
 use crate::results::{
-    Demand, Manifest, MergedShard, RecordEnd, RunState, ShardFile, load_manifest, verify_file,
+    Demand, Manifest, MergedShard, RecordEnd, RunState, ShardFile, StartSkew, load_manifest, verify_file,
 };
+use crate::units::Span;
 
 /// Shards named one by one; of more only the number is told.
 const NAMED: usize = 12;
+/// What makes shards begin at the same instant.
+const TOGETHER: &str = "give all shards the same --start-at, and keep the clocks of their machines in step";
 
 /// What the merged run must keep to.
 pub(super) struct Demanded {
@@ -77,7 +80,7 @@ impl Source {
     }
 
     /// Its part in the merged run, the first shard having begun at `first_ns`.
-    pub(super) fn merged_part(&self, first_ns: u64) -> MergedShard {
+    fn merged_part(&self, first_ns: u64) -> MergedShard {
         let (run, began_ns) = (&self.manifest, self.file.header().began_ns);
         MergedShard {
             run_id: run.run_id.clone(),
@@ -87,6 +90,7 @@ impl Source {
             state: run.state,
             began: WallTime::from_epoch(Duration::from_nanos(began_ns)).to_string(),
             after_first_ms: began_ns.saturating_sub(first_ns) as f64 / 1e6,
+            clock_moved_ms: run.clock.moved_ns.map(|ns| ns as f64 / 1e6),
             validity: run.validity.clone(),
         }
     }
@@ -127,6 +131,17 @@ pub(super) fn open(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     if faults.is_empty() { Ok(sources) } else { Err(CliError::usage(faults.join("\n       "))) }
 }
 
+/// When the first shard began, Unix time in nanoseconds.
+pub(super) fn earliest(sources: &[Source]) -> u64 {
+    sources.iter().map(|source| source.file.header().began_ns).min().unwrap_or_default()
+}
+
+/// The parts of the shards in the merged run.
+pub(super) fn merged_parts(sources: &[Source]) -> Vec<MergedShard> {
+    let first_ns = earliest(sources);
+    sources.iter().map(|source| source.merged_part(first_ns)).collect()
+}
+
 /// Refuses whole records, and events, that are not what their runs left.
 pub(super) fn sealed(sources: &[Source]) -> Result<(), CliError> {
     let found = sources.iter().flat_map(|source| {
@@ -162,6 +177,7 @@ pub(super) fn judge(sources: &[Source], args: &MergeArgs) -> Result<(), CliError
             Some(format!("{path} (shard {shard}) {gap}; {hope}"))
         });
         faults.extend(gaps);
+        faults.extend(args.max_skew.and_then(|most| scattered(&merged_parts(sources), most)));
     }
     if faults.is_empty() { Ok(()) } else { Err(CliError::new(Exit::Invalid, &faults.join("\n       "))) }
 }
@@ -225,7 +241,7 @@ fn missing(sources: &[Source]) -> Option<String> {
 }
 
 /// What is wrong with the shards seen together, one sentence each.
-pub(super) fn together(sources: &[Source]) -> Vec<String> {
+pub(super) fn together(sources: &[Source], merged: &[MergedShard]) -> Vec<String> {
     let mut reasons = Vec::new();
     reasons.extend(
         missing(sources)
@@ -238,7 +254,8 @@ pub(super) fn together(sources: &[Source]) -> Vec<String> {
             source.gap()?
         ))
     }));
-    reasons.extend(apart(sources));
+    let interval_ns = sources.first().map(|first| first.file.header().layout.interval_ns);
+    reasons.extend(interval_ns.and_then(|interval_ns| apart(merged, interval_ns)));
     let versions: std::collections::BTreeSet<_> =
         sources.iter().map(|source| source.manifest.tool_version.as_str()).collect();
     if versions.len() > 1 {
@@ -248,17 +265,14 @@ pub(super) fn together(sources: &[Source]) -> Vec<String> {
     reasons
 }
 
+/// Whether the shards began further apart than `most`.
+fn scattered(shards: &[MergedShard], most: Span) -> Option<String> {
+    let skew = StartSkew::of(shards).filter(|skew| skew.ns() > most.as_ns())?;
+    Some(format!("{skew}, further than the {most} of --max-skew; {TOGETHER}, or allow more"))
+}
+
 /// Whether the shards began so far apart that they did not load the service together.
-fn apart(sources: &[Source]) -> Option<String> {
-    let began = || sources.iter().map(|source| source.file.header().began_ns);
-    let (earliest, latest) = (began().min()?, began().max()?);
-    let interval_ns = sources.first()?.file.header().layout.interval_ns;
-    let apart_ns = latest - earliest;
-    (apart_ns > interval_ns).then(|| {
-        format!(
-            "the shards began {:.1} s apart by their wall clocks, more than an interval: they did not load the service as one; \
-             give all of them the same --start-at",
-            apart_ns as f64 / 1e9
-        )
-    })
+fn apart(shards: &[MergedShard], interval_ns: u64) -> Option<String> {
+    let skew = StartSkew::of(shards).filter(|skew| skew.ns() > interval_ns)?;
+    Some(format!("{skew}, more than an interval: they did not load the service as one; {TOGETHER}"))
 }

@@ -33,7 +33,7 @@ fn manifest(verdict: Judgement, reasons: &[&str]) -> Manifest {
             cpu_model: None,
             memory_bytes: None,
         },
-        clock: ClockFacts { resolution_ns: 30 },
+        clock: ClockFacts { resolution_ns: 30, moved_ns: None },
         pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0, awake_ns: 50_000 },
         workers: 2,
         targets: BTreeMap::new(),

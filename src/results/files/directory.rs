@@ -160,7 +160,7 @@ mod tests {
             started: started().to_string(),
             ended: None,
             host: Host::here(),
-            clock: ClockFacts { resolution_ns: 30 },
+            clock: ClockFacts { resolution_ns: 30, moved_ns: None },
             pacer: PacerFacts { kind: "timerfd".into(), slack_ns: 0, awake_ns: 50_000 },
             workers: 2,
             targets: BTreeMap::from([("http".into(), "http://127.0.0.1:1".into())]),

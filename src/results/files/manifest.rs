@@ -193,6 +193,9 @@ pub struct MergedShard {
     pub began: String,
     /// How much later than the first shard it began, by their own wall clocks, milliseconds.
     pub after_first_ms: f64,
+    /// [`ClockFacts::moved_ns`] in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_moved_ms: Option<f64>,
     /// Whether its measurement can be trusted; `None` if it did not live to judge.
     pub validity: Option<Validity>,
 }
@@ -257,6 +260,10 @@ pub struct Host {
 pub struct ClockFacts {
     /// The smallest step seen, nanoseconds.
     pub resolution_ns: u64,
+    /// By how much more than the monotonic clock the wall clock advanced from the beginning of the plan's time to the end of the run,
+    /// nanoseconds; negative if it was put back. `None` until the run has ended, and in runs of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_ns: Option<i64>,
 }
 
 /// Facts on the pacer.

@@ -31,6 +31,7 @@ pub(super) mod seal;
 pub(super) mod service;
 pub(super) mod shard;
 pub(super) mod silence;
+pub(super) mod skew;
 pub(super) mod slow_reading;
 pub(super) mod table;
 pub(super) mod tail;
