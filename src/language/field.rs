@@ -233,9 +233,36 @@ pub(crate) fn listed(words: &[&str]) -> String {
 
 /// The same without quotes: `a, b or c`.
 pub(crate) fn alternatives<W: AsRef<str>>(words: &[W]) -> String {
+    joined(words, "or")
+}
+
+/// `a, b and c`.
+pub(crate) fn conjunction<W: AsRef<str>>(words: &[W]) -> String {
+    joined(words, "and")
+}
+
+fn joined<W: AsRef<str>>(words: &[W], last_by: &str) -> String {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((last, rest)) if !rest.is_empty() => format!("{} {last_by} {last}", rest.join(", ")),
         _ => words.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_in_a_sentence() {
+        for (words, either, both) in [
+            (&[][..], "", ""),
+            (&["a"], "a", "a"),
+            (&["a", "b"], "a or b", "a and b"),
+            (&["a", "b", "c"], "a, b or c", "a, b and c"),
+        ] {
+            assert_eq!((alternatives(words), conjunction(words)), (either.to_owned(), both.to_owned()));
+        }
+        assert_eq!(listed(&["a", "b"]), "\"a\" or \"b\"");
     }
 }

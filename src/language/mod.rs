@@ -19,7 +19,7 @@ pub(crate) use check::{Fields, check, join};
 pub(crate) use context::{Context, Environment};
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Reporter, guess, nearest};
 pub(crate) use document::{Entry, Node, Table, Value, read, read_value};
-pub(crate) use field::{Field, Kind, NUMBER, Section, alternatives, listed};
+pub(crate) use field::{Field, Kind, NUMBER, Section, alternatives, conjunction, listed};
 pub(crate) use manual::{manual, manual_of};
 pub(crate) use refusal::{Refusal, quote};
 pub(crate) use value::{FieldValue, Text, harmless, is_name, unfit};

@@ -8,6 +8,7 @@ use super::certificate::Trust;
 use super::part::Part;
 use super::{RunError, bundled, certificate, control};
 use crate::engine::{Scrutiny, scrutinies};
+use crate::language::conjunction;
 use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::control::FaultClient;
 use crate::protocol::scrape::Scraper;
@@ -241,7 +242,7 @@ fn breakable(
         RunError::usage(format!(
             "the scenario has service faults, which go to the target over HTTP, and its fleets speak only {}: write faults \
              of kind exec, or give no target to use the bundled reference system",
-            spoken.join(" and ")
+            conjunction(&spoken)
         ))
     })?;
     let runtime =

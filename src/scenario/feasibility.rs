@@ -5,7 +5,7 @@ use super::model::{Fleet, Model, Scenario};
 use super::plan::Plan;
 use crate::arrival::ArrivalProcess;
 use crate::budget::{Budget, LEAST_SUPPORT, Metric, Subject};
-use crate::language::{Diagnostic, Diagnostics, Location, quote};
+use crate::language::{Diagnostic, Diagnostics, Location, conjunction, quote};
 use crate::record::{FleetId, PhaseId, PhaseRole};
 use crate::units::plural;
 
@@ -112,7 +112,7 @@ fn hopeless(plan: &Plan, budget: &Budget) -> Vec<Diagnostic> {
     if most == 0 {
         let demands: Vec<_> = budget.conditions.iter().map(|condition| format!("`{condition}`")).collect();
         let message =
-            format!("{} cannot be judged: nothing is due of {}", demands.join(" and "), budget.scope);
+            format!("{} cannot be judged: nothing is due of {}", conjunction(&demands), budget.scope);
         return vec![problem(key, message, "name another phase or fleet, or give this one load")];
     }
     let unsupported = budget.conditions.iter().filter_map(|condition| {

@@ -18,7 +18,8 @@ use super::trace::{TRACE, trace};
 use crate::arrival::ArrivalProcess;
 use crate::fleet::DeviceModel;
 use crate::language::{
-    Entry, Field, Fields, Kind, Origin, Reporter, Section, Table, Value, check, is_name, nearest, quote,
+    Entry, Field, Fields, Kind, Origin, Reporter, Section, Table, Value, check, conjunction, is_name,
+    nearest, quote,
 };
 use crate::protocol::{Facts, driver, protocols, words};
 use crate::record::Close;
@@ -60,7 +61,7 @@ pub(super) static FLEET: LazyLock<Section> = LazyLock::new(|| {
 fn about(key: &str) -> Option<String> {
     let speaking = |which: &dyn Fn(&Facts) -> bool| {
         let words: Vec<_> = protocols().filter(|facts| which(facts)).map(Facts::word).collect();
-        words.join(" and ")
+        conjunction(&words)
     };
     Some(match key {
         "model" => format!(
