@@ -61,6 +61,7 @@ mod pattern;
 #[path = "support/peer.rs"]
 mod peer;
 mod phase;
+mod pipeline;
 mod polling;
 mod probe;
 #[path = "support/program.rs"]
