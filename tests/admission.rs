@@ -7,9 +7,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
+use squall::clock::Monotonic;
+use squall::engine::Control;
+use squall::protocol::Endpoint;
+use squall::record::{Outcome, Protocol};
 use squall::reference::{Config, Server};
 use squall::service::{Admission, AnonymousPolicy, Jwt, Kept, Quota, Right, Setup, Token};
 use squall::units::Secret;
+
+use crate::bundled::patient;
+use crate::support::drive;
 
 const SECRET: &str = "an-example-of-a-secret-of-32-bytes";
 
@@ -404,5 +411,26 @@ fn fifty_names_pass_no_more_than_the_connection_the_address_and_the_token_they_c
             assert_eq!(found, shed, "{name} over {protocol}");
             server.stop();
         }
+    }
+}
+
+#[test]
+fn devices_of_mqtt_5_hear_by_the_acknowledgement_that_they_are_shed_and_hear_it_once() {
+    let quota = Quota { rate: "0.001/s".parse().unwrap(), burst: 5 };
+    let admission = Admission { device: Some(quota), ..Admission::default() };
+    for close in ["ack", "verdict"] {
+        let setup = Setup { admission: admission.clone(), ..Setup::default() };
+        let server = Server::start(&Config { setup, ..Config::default() }).unwrap();
+        let plan = patient(&format!(
+            "[scenario]\nname = \"t\"\n\n[target]\nmqtt = \"mqtt://127.0.0.1\"\n\n[[phase]]\nname = \"p\"\nduration = \"0.2s\"\n\n\
+             [fleet.m]\nprotocol = \"mqtt\"\ndevices = 3\nrate = \"100/s\"\nclose = \"{close}\"\nmqtt = {{ version = 5, qos = 1 }}\n"
+        ));
+        let endpoint = Endpoint::resolve(Protocol::named("mqtt"), &format!("mqtt://{}", server.mqtt_addr()));
+        let (_, book) = drive(&plan, vec![endpoint.unwrap()], 1, Monotonic::start(), &Control::new());
+        let of = |outcome| book.readings().filter(|sample| sample.outcome == outcome).count() as u64;
+        assert_eq!((of(Outcome::Ok), of(Outcome::Shed)), (15, book.planned - 15), "{close}");
+        assert!(book.reasons.iter().all(|reason| reason.sentence.contains("quota exceeded")), "{close}");
+        assert_eq!((book.unmatched, book.findings.len()), (0, 0), "{close}");
+        server.stop();
     }
 }

@@ -32,6 +32,11 @@ struct Listener {
 impl Listener {
     /// Subscribes; `None`, and a line that says so, if the program is not installed.
     fn start(port: u16, filter: &str, qos: &str) -> Option<Self> {
+        Self::with(port, filter, qos, &["-v"])
+    }
+
+    /// The same, with further arguments.
+    fn with(port: u16, filter: &str, qos: &str, more: &[&str]) -> Option<Self> {
         // With -d it also says when the subscription is in force, and through stdbuf it says so at once.
         let arguments = [
             "-oL",
@@ -45,9 +50,8 @@ impl Listener {
             filter,
             "-q",
             qos,
-            "-v",
         ];
-        let started = Command::new("stdbuf").args(arguments).stdout(Stdio::piped()).spawn();
+        let started = Command::new("stdbuf").args(arguments).args(more).stdout(Stdio::piped()).spawn();
         let installed = Command::new("mosquitto_sub").arg("--help").stdout(Stdio::null()).status().is_ok();
         let (Ok(mut child), true) = (started, installed) else {
             skip::missing("mosquitto_sub or stdbuf is not installed");
@@ -113,6 +117,36 @@ fn mosquitto_clients_are_served_at_every_quality_of_service() {
     say(port, "shelf/a", "kept", &["-r", "-q", "1"]);
     let late = Listener::start(port, "shelf/+", "1").unwrap();
     late.await_line("shelf/a kept");
+    server.stop();
+}
+
+#[test]
+fn mosquitto_clients_are_served_by_mqtt_5_and_hear_what_goes_with_a_message() {
+    let server = Server::start(&Config::default()).unwrap();
+    let port = server.mqtt_addr().port();
+    let five = ["-V", "5"];
+    for qos in ["0", "1", "2"] {
+        let format = [&five[..], &["-F", "%t %p [%P] [%C] [%R] [%D]"]].concat();
+        let Some(listener) = Listener::with(port, "devices/#", qos, &format) else { return };
+        let reading = format!(r#"{{"device":"m-1","seq":{qos},"value":21.5}}"#);
+        let said = "-D publish user-property site north -D publish content-type json -D publish response-topic r \
+                    -D publish correlation-data 42 -D publish topic-alias 1";
+        let said: Vec<&str> = said.split_whitespace().collect();
+        say(port, "devices/m-1/readings", &reading, &[&five[..], &["-q", qos], &said].concat());
+        let heard = [listener.await_line("devices/m-1/"), listener.await_line("devices/m-1/")];
+        let (readings, verdicts): (Vec<_>, Vec<_>) =
+            heard.iter().partition(|line| line.contains("/readings {"));
+        assert!(readings[0].ends_with("[site:north] [json] [r] [42]"), "{heard:?}");
+        assert!(verdicts[0].contains(r#""type":"verdict""#), "{heard:?}");
+    }
+    // One of each version hears the other.
+    let (old, new) = (Listener::start(port, "t", "1"), Listener::with(port, "t", "1", &["-v", "-V", "5"]));
+    for (text, more) in [("from 5", &five[..]), ("from 3", &[])] {
+        say(port, "t", text, more);
+        for listener in [&old, &new].into_iter().flatten() {
+            listener.await_line(&format!("t {text}"));
+        }
+    }
     server.stop();
 }
 

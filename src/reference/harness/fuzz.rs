@@ -14,13 +14,25 @@ pub fn reading(bytes: &[u8]) {
     }
 }
 
-/// The packets of an MQTT client: each is within the bytes there are, and is the same when only its own bytes are there.
-pub fn mqtt(mut bytes: &[u8]) {
-    while let Ok(Some((packet, size))) = decode_packet(bytes) {
-        assert!(size > 0 && size <= bytes.len(), "a packet of {size} bytes in {}", bytes.len());
-        let (own, rest) = bytes.split_at(size);
-        assert_eq!(decode_packet(own), Ok(Some((packet, size))), "what follows a packet changed it");
-        assert_eq!(decode_packet(&own[..size - 1]), Ok(None), "a packet came before its last byte");
-        bytes = rest;
+/// The packets of an MQTT client, read by either version: each is within the bytes there are, and is the same when only its own bytes
+/// are there.
+pub fn mqtt(bytes: &[u8]) {
+    for is_five in [false, true] {
+        let mut bytes = bytes;
+        while let Ok(Some((packet, size))) = decode_packet(bytes, is_five) {
+            assert!(size > 0 && size <= bytes.len(), "a packet of {size} bytes in {}", bytes.len());
+            let (own, rest) = bytes.split_at(size);
+            assert_eq!(
+                decode_packet(own, is_five),
+                Ok(Some((packet, size))),
+                "what follows a packet changed it"
+            );
+            assert_eq!(
+                decode_packet(&own[..size - 1], is_five),
+                Ok(None),
+                "a packet came before its last byte"
+            );
+            bytes = rest;
+        }
     }
 }

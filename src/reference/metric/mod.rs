@@ -86,6 +86,8 @@ pub(super) struct Metrics {
     pub(super) worker_crashes: Counter,
     /// Messages dropped because an MQTT subscriber was too slow.
     pub(super) mqtt_dropped: Counter,
+    /// Messages whose time passed before an MQTT subscriber could be sent them.
+    pub(super) mqtt_expired: Counter,
     /// Connections refused because too many were open.
     pub(super) connections_refused: Counter,
     /// TLS handshakes, by how they ended.
@@ -268,7 +270,7 @@ impl Metrics {
     }
 
     fn counters(&self) -> Vec<Family> {
-        let counters: [(&str, &'static str, &Counter); 18] = [
+        let counters: [(&str, &'static str, &Counter); 19] = [
             ("readings_received", "All that came in, whatever became of it", &self.received),
             ("readings_failed", "Readings that got an error on purpose", &self.failed),
             ("verdicts", "Verdicts given", &self.verdicts),
@@ -287,6 +289,11 @@ impl Metrics {
             ("devices_moved", "Devices whose state came from another instance", &self.devices_moved),
             ("worker_crashes", "Workers that crashed", &self.worker_crashes),
             ("mqtt_messages_dropped", "Messages a slow MQTT subscriber did not get", &self.mqtt_dropped),
+            (
+                "mqtt_messages_expired",
+                "Messages whose time passed before an MQTT subscriber got them",
+                &self.mqtt_expired,
+            ),
         ];
         let family = |(name, help, counter): (&str, &'static str, &Counter)| {
             Family::of(Kind::Counter, name, help).with([], counter.get() as f64)

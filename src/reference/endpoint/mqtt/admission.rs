@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use mqtt_proto::v3::{Connect, ConnectReturnCode};
-
+use super::codec::packet::Connect;
+use super::codec::reason::ReasonCode;
 use super::topic;
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::token::{Denial, Grant};
@@ -12,20 +12,20 @@ use crate::service::Right;
 /// What the client of a CONNECT may, by its password.
 ///
 /// # Errors
-/// The code by which it is refused: 5 without a token, or with one that gives it no right here, 4 with a wrong one.
-pub(super) fn greet(connect: &Connect, dispatcher: &Dispatcher) -> Result<Arc<Grant>, ConnectReturnCode> {
+/// Why it is refused: not authorized without a token, or with one that gives it no right here; bad credentials with a wrong one.
+pub(super) fn greet(connect: &Connect, dispatcher: &Dispatcher) -> Result<Arc<Grant>, ReasonCode> {
     // A password that is not text is a wrong token.
     let token = connect.password.as_deref().map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
     let grant = dispatcher.identify(token).map_err(|denial| match denial {
-        Denial::Invalid(_) => ConnectReturnCode::BadUserNameOrPassword,
-        Denial::Missing | Denial::Lacks(_) | Denial::Foreign(_) => ConnectReturnCode::NotAuthorized,
+        Denial::Invalid(_) => ReasonCode::Credentials,
+        Denial::Missing | Denial::Lacks(_) | Denial::Foreign(_) => ReasonCode::NotAuthorized,
     })?;
     let may_speak = [Right::Publish, Right::Read].iter().any(|right| grant.demand(*right).is_ok());
-    let will = connect.last_will.as_ref();
-    if may_speak && will.is_none_or(|will| may_publish(&grant, &will.topic_name)) {
+    let will = connect.will.as_ref();
+    if may_speak && will.is_none_or(|will| may_publish(&grant, &will.topic)) {
         Ok(grant)
     } else {
-        Err(ConnectReturnCode::NotAuthorized)
+        Err(ReasonCode::NotAuthorized)
     }
 }
 

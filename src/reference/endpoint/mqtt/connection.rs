@@ -1,5 +1,10 @@
 //! One connection: its socket, its packets and its deadlines, as one hand-polled loop.
 
+mod alias;
+mod greeting;
+mod publication;
+mod subscription;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -10,49 +15,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use mqtt_proto::QosPid;
-use mqtt_proto::v3::{
-    Connack, Connect, ConnectReturnCode, LastWill, Packet, Publish, Subscribe, Unsubscribe,
-};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::admission;
-use super::frame::{self, Fault, Message};
-use super::hub::{Hub, Taken};
+use self::alias::Aliases;
+use self::publication::Asked;
+use super::codec::packet::{Ack, AckKind, Packet, Reply, Version};
+use super::codec::reason::ReasonCode;
+use super::codec::{self, Fault};
+use super::hub::Hub;
 use super::peer::{End, Peer};
 use super::quota::MOST_PENDING;
 use super::router::Id;
-use super::session;
-use super::topic;
 use crate::clock::Tick;
-use crate::reference::admission::{Question, Sender, Source};
-use crate::reference::endpoint::suspicion::Suspicion;
-use crate::reference::reading::Reading;
+use crate::reference::admission::Source;
 use crate::reference::tls::Wire;
 use crate::reference::token::Grant;
-use crate::service::{FaultKind, RefusalNotice};
 
 /// How long a client may take for its CONNECT, nanoseconds.
 const CONNECT_WITHIN: u64 = 5_000_000_000;
-
-/// Subscriptions a client may have.
-const MOST_SUBSCRIPTIONS: usize = 256;
 
 /// Bytes that may wait to be written before no more packets are read.
 const BACKLOG: usize = 256 * 1024;
 
 /// Times a socket is read before other connections get their turn.
 const READS: usize = 4;
-
-/// A reading about which all instances are asked.
-struct Asked {
-    question: Question,
-    reading: Reading,
-    arrived: Tick,
-    /// How it was published.
-    pid: QosPid,
-}
 
 /// One connection, from its acceptance to its end.
 pub(super) struct Connection {
@@ -64,9 +51,11 @@ pub(super) struct Connection {
     stream: Wire,
     /// Bytes read and not yet decoded; without capacity when there are none.
     partial: Vec<u8>,
-    will: Option<LastWill>,
     /// What it may; none before it is let in by its CONNECT.
     grant: Option<Arc<Grant>>,
+    /// The version of MQTT it speaks, once its CONNECT has said so.
+    version: Option<Version>,
+    aliases: Aliases,
     source: Source,
     /// No further packet is taken in before the answer.
     asked: RefCell<Option<Box<Asked>>>,
@@ -94,8 +83,9 @@ impl Connection {
             peer,
             stream,
             partial: Vec::new(),
-            will: None,
             grant: None,
+            version: None,
+            aliases: Aliases::default(),
             source: Source::new(address),
             asked: RefCell::new(None),
             heard,
@@ -119,6 +109,11 @@ impl Connection {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         // The connection that has taken the client over writes from its outbox now.
         if !self.peer.is_of(self.number) {
+            if let Some(words) = self.peer.take_farewell(self.number) {
+                // As far as the socket takes them at once.
+                let _ = Pin::new(&mut self.stream).poll_write(cx, &words);
+                let _ = Pin::new(&mut self.stream).poll_flush(cx);
+            }
             return Poll::Ready(End::Ungraceful);
         }
         self.peer.awake.set(true);
@@ -129,8 +124,10 @@ impl Connection {
             }
         }
         let turn = self.turn(cx);
-        if turn.is_err() {
+        self.hub.count_waste(&self.peer);
+        if let Err(end) = turn {
             // The last words, such as a refusal; a client that does not take them misses them.
+            self.say_why(end);
             let _ = self.write(cx);
         }
         self.peer.awake.set(false);
@@ -149,7 +146,7 @@ impl Connection {
         if self.peer.held.get() && !self.must_hold() {
             cx.waker().wake_by_ref();
         }
-        if self.is_silent(cx) { Err(End::Ungraceful) } else { Ok(()) }
+        if self.is_silent(cx) { Err(End::Expelled(ReasonCode::KeepAliveTimeout)) } else { Ok(()) }
     }
 
     /// Whether no more packets may be taken in for now.
@@ -212,7 +209,7 @@ impl Connection {
                 self.peer.held.set(true);
                 break Ok(used);
             }
-            match frame::decode(bytes.get(used..).unwrap_or_default()) {
+            match codec::decode(bytes.get(used..).unwrap_or_default(), self.version) {
                 Ok(None) => break Ok(used),
                 Ok(Some((packet, length))) => {
                     used += length;
@@ -221,9 +218,10 @@ impl Connection {
                     }
                 }
                 Err(Fault::Version) if self.grant.is_none() => {
-                    break Err(self.refuse(ConnectReturnCode::UnacceptableProtocolVersion));
+                    break Err(self.refuse(ReasonCode::UnsupportedVersion));
                 }
-                Err(_) => break Err(End::Ungraceful),
+                Err(Fault::Version) => break Err(End::Expelled(ReasonCode::ProtocolError)),
+                Err(Fault::Breach(reason)) => break Err(End::Expelled(reason)),
             }
         };
         if used > 0 {
@@ -249,187 +247,55 @@ impl Connection {
         }
     }
 
-    fn send(&self, packet: &Packet) {
-        self.peer.outbox.borrow_mut().push(packet);
+    fn send(&self, reply: &Reply<'_>) {
+        self.peer.outbox.borrow_mut().push(reply);
+    }
+
+    /// Tells a client that is in why its connection ends, as far as its version of MQTT has words for that.
+    fn say_why(&self, end: End) {
+        let reason = match end {
+            End::Expelled(reason) => reason,
+            End::Stopped => ReasonCode::ShuttingDown,
+            End::Graceful | End::Ungraceful | End::Refused => return,
+        };
+        if self.grant.is_some() {
+            self.send(&Reply::Disconnect(reason));
+        }
     }
 
     fn handle(&mut self, packet: Packet) -> Result<(), End> {
-        let Some(grant) = &self.grant else {
+        let Some(grant) = self.grant.clone() else {
             let Packet::Connect(connect) = packet else { return Err(End::Refused) };
-            return self.greet(connect);
+            return self.greet(*connect);
         };
         match packet {
-            Packet::Publish(publish) => return self.publish(grant, &publish),
-            Packet::Puback(pid) => self.peer.outbox.borrow_mut().acknowledged(pid),
-            Packet::Pubrec(pid) => self.peer.outbox.borrow_mut().received(pid),
-            Packet::Pubcomp(pid) => self.peer.outbox.borrow_mut().completed(pid),
-            Packet::Pubrel(pid) => {
-                self.peer.inbound.borrow_mut().release(pid.value());
-                self.send(&Packet::Pubcomp(pid));
+            Packet::Publish(publish) => return self.publish(&grant, &publish),
+            Packet::Ack(ack) => self.acknowledged(ack),
+            Packet::Subscribe(subscribe) => return self.subscribe(&grant, &subscribe),
+            Packet::Unsubscribe { pid, filters } => self.unsubscribe(pid, &filters),
+            Packet::Pingreq => self.send(&Reply::Pingresp),
+            Packet::Disconnect { with_will, session_expiry_s } => {
+                return Err(self.take_leave(with_will, session_expiry_s));
             }
-            Packet::Subscribe(subscribe) => self.subscribe(grant, &subscribe),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(&unsubscribe),
-            Packet::Pingreq => self.send(&Packet::Pingresp),
-            Packet::Disconnect => return Err(End::Graceful),
             // A second CONNECT, or what only a server may say.
-            Packet::Connect(_)
-            | Packet::Connack(_)
-            | Packet::Suback(_)
-            | Packet::Unsuback(_)
-            | Packet::Pingresp => {
-                return Err(End::Ungraceful);
-            }
+            Packet::Connect(_) | Packet::Foreign => return Err(End::Expelled(ReasonCode::ProtocolError)),
         }
         Ok(())
     }
 
-    fn refuse(&self, code: ConnectReturnCode) -> End {
-        self.send(&Connack::new(false, code).into());
-        End::Refused
-    }
-
-    fn greet(&mut self, connect: Connect) -> Result<(), End> {
-        let code = session::greet(&connect);
-        if code != ConnectReturnCode::Accepted {
-            return Err(self.refuse(code));
-        }
-        let refused = |code| {
-            self.hub.dispatcher.suspect(Suspicion::Token, self.source.address());
-            self.refuse(code)
-        };
-        let grant = admission::greet(&connect, &self.hub.dispatcher).map_err(refused)?;
-        let mut present = false;
-        if !connect.client_id.is_empty()
-            && let Some(peer) = self.hub.claim(
-                &Rc::from(grant.realm() + &connect.client_id),
-                &self.peer,
-                !connect.clean_session,
-            )
-        {
-            self.peer = peer;
-            present = true;
-        }
-        self.grant = Some(grant);
-        self.will = connect.last_will;
-        self.silence = session::silence_limit(connect.keep_alive)
-            .map(|limit| (limit, Box::pin(sleep(Duration::from_nanos(limit)))));
-        self.send(&Connack::new(present, code).into());
-        self.peer.outbox.borrow_mut().resume();
-        Ok(())
-    }
-
-    fn publish(&self, grant: &Grant, publish: &Publish) -> Result<(), End> {
-        // Who may not publish is disconnected: MQTT 3.1.1 has no other way to say so (§3.3.5).
-        if !admission::may_publish(grant, &publish.topic_name) {
-            self.hub.dispatcher.suspect(Suspicion::Right, self.source.address());
-            return Err(End::Ungraceful);
-        }
-        let arrived = self.hub.dispatcher.pipeline.now();
-        if let QosPid::Level2(pid) = publish.qos_pid
-            && !self.peer.inbound.borrow_mut().publish(pid.value()).map_err(|_| End::Ungraceful)?
-        {
-            self.acknowledge(QosPid::Level2(pid));
-            return Ok(());
-        }
-        let (topic, payload, qos) = (&*publish.topic_name, &publish.payload, publish.qos_pid.qos());
-        let device = topic::reading_device(topic);
-        if device.is_none() || !self.withholds() {
-            self.acknowledge(publish.qos_pid);
-        }
-        if publish.retain {
-            self.hub.retain(topic, payload, qos);
-        }
-        self.hub.publish(&Message { topic, payload, qos, retained: false });
-        let Some(device) = device else { return Ok(()) };
-        let sender = Sender { grant, source: &self.source };
-        match self.hub.reading(&self.peer, sender, device, payload, arrived) {
-            Taken::Decided(heard) => self.conclude(publish.qos_pid, heard),
-            Taken::Asked(question, reading) => {
-                let asked = Asked { question, reading, arrived, pid: publish.qos_pid };
-                self.asked.replace(Some(Box::new(asked)));
+    fn acknowledged(&self, Ack { kind, pid, is_failure }: Ack) {
+        let now = self.hub.dispatcher.pipeline.now();
+        let mut outbox = self.peer.outbox.borrow_mut();
+        match kind {
+            AckKind::Puback => outbox.acknowledged(pid, now),
+            AckKind::Pubrec => outbox.received(pid, is_failure, now),
+            AckKind::Pubcomp => outbox.completed(pid, now),
+            AckKind::Pubrel => {
+                let known = self.peer.inbound.borrow_mut().release(pid.value());
+                let reason = if known { ReasonCode::Success } else { ReasonCode::UnknownIdentifier };
+                outbox.push(&Reply::Ack(AckKind::Pubcomp, pid, reason));
             }
         }
-        Ok(())
-    }
-
-    /// Whether a refusal is to show in a missing acknowledgement: only then must that wait for the reading to be taken.
-    fn withholds(&self) -> bool {
-        self.hub.dispatcher.pipeline.setup().admission.mqtt == RefusalNotice::Withhold
-    }
-
-    /// Acknowledges a reading whose acknowledgement was withheld, if its publisher is to hear of it.
-    fn conclude(&self, pid: QosPid, heard: bool) {
-        match pid {
-            _ if !self.withholds() => {}
-            pid if heard => self.acknowledge(pid),
-            // Sent again it is a new one: this one was not taken.
-            QosPid::Level2(pid) => self.peer.inbound.borrow_mut().release(pid.value()),
-            _ => {}
-        }
-    }
-
-    /// Takes up the reading about which all instances were asked, once there is an answer.
-    fn take_up(&self, cx: &mut Context<'_>) {
-        let mut asked = self.asked.borrow_mut();
-        let Some(waiting) = asked.as_mut() else { return };
-        let Poll::Ready(ruled) = Pin::new(&mut waiting.question).poll(cx) else { return };
-        let waiting = asked.take();
-        drop(asked);
-        self.rule(waiting, ruled.ok());
-    }
-
-    fn rule(&self, asked: Option<Box<Asked>>, ruled: Option<Result<(), u64>>) {
-        let (Some(asked), Some(grant)) = (asked, &self.grant) else { return };
-        let Asked { reading, arrived, pid, .. } = *asked;
-        let sender = Sender { grant, source: &self.source };
-        let heard = self.hub.take_up(&self.peer, sender, ruled, reading, arrived);
-        self.conclude(pid, heard);
-    }
-
-    fn acknowledge(&self, pid: QosPid) {
-        let faults = self.hub.dispatcher.faults();
-        match pid {
-            QosPid::Level0 => {}
-            _ if faults.strikes(FaultKind::PubackWithheld) => {}
-            QosPid::Level1(pid) => self.send(&Packet::Puback(pid)),
-            QosPid::Level2(pid) => self.send(&Packet::Pubrec(pid)),
-        }
-    }
-
-    fn subscribe(&self, grant: &Grant, subscribe: &Subscribe) {
-        let mut granted = Vec::with_capacity(subscribe.topics.len());
-        let mut filters = self.peer.filters.borrow_mut();
-        for (filter, qos) in &subscribe.topics {
-            let known = filters.iter().any(|known| **known == **filter);
-            let may = admission::may_subscribe(grant, filter);
-            let sound = topic::is_affordable(filter) && topic::is_complete(filter);
-            let taken = may && (known || filters.len() < MOST_SUBSCRIPTIONS && sound);
-            if taken {
-                self.hub.subscribe(self.peer.id, filter, *qos);
-            }
-            if taken && !known {
-                filters.push((**filter).into());
-            }
-            granted.push(taken.then_some(*qos));
-        }
-        drop(filters);
-        self.peer.outbox.borrow_mut().push_suback(subscribe.pid, &granted);
-        for ((filter, _), granted) in subscribe.topics.iter().zip(granted) {
-            if let Some(qos) = granted {
-                self.hub.replay(&self.peer, filter, qos);
-            }
-        }
-    }
-
-    fn unsubscribe(&self, unsubscribe: &Unsubscribe) {
-        let mut filters = self.peer.filters.borrow_mut();
-        for filter in &unsubscribe.topics {
-            if let Some(index) = filters.iter().position(|known| **known == **filter) {
-                filters.swap_remove(index);
-                self.hub.unsubscribe(self.peer.id, filter);
-            }
-        }
-        self.send(&Packet::Unsuback(unsubscribe.pid));
     }
 
     /// Whether the client has been silent for longer than it may. The timer is only set anew when it runs out, not with
@@ -454,16 +320,12 @@ impl Connection {
     fn finish(&mut self, end: End) {
         // What it has said counts, though nobody waits for the answer.
         self.rule(self.asked.take(), None);
-        if end != End::Stopped && self.peer.is_of(self.number) {
-            self.hub.part(&self.peer);
+        if end == End::Stopped || !self.peer.is_of(self.number) {
+            return;
         }
-        if let Some(LastWill { qos, retain, topic_name, message }) = self.will.take()
-            && end == End::Ungraceful
-        {
-            if retain {
-                self.hub.retain(&topic_name, &message, qos);
-            }
-            self.hub.publish(&Message { topic: &topic_name, payload: &message, qos, retained: false });
+        if matches!(end, End::Graceful | End::Refused) {
+            self.peer.will.take();
         }
+        self.hub.part(&self.peer);
     }
 }

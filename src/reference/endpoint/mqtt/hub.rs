@@ -3,18 +3,24 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mqtt_proto::QoS;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use super::frame::Message;
+use super::archive::Archive;
+use super::codec::Message;
+use super::codec::packet::{ForwardedProperties, Options, Will};
+use super::codec::reason::ReasonCode;
+use super::outbox::Waste;
 use super::peer::{End, Peer};
 use super::quota::InFlightQuota;
-use super::registry::{Claim, Registry};
-use super::router::{Archive, Id, Router};
+use super::registry::{Claim, Due, Registry};
+use super::router::{Id, Router};
 use super::topic;
-use crate::clock::Tick;
+use crate::clock::{Tick, WallTime};
 use crate::reference::admission::{Question, Sender};
 use crate::reference::alert::LoggedAlert;
 use crate::reference::answer::{Answer, ReadingId, Reason};
@@ -30,10 +36,19 @@ const INPUT: usize = 16 * 1024;
 /// What becomes of a reading that was published.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// It is decided; false if its publisher is to hear nothing at all.
-    Decided(bool),
+    /// It is decided; what an acknowledgement is to say, `None` if its publisher is to hear nothing at all.
+    Decided(Option<ReasonCode>),
     /// All instances are asked whether it may pass.
     Asked(Question, Reading),
+}
+
+/// Who publishes a reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Publisher<'a> {
+    pub(super) peer: &'a Peer,
+    pub(super) sender: Sender<'a>,
+    /// Whether it hears of a refusal by the reason in the acknowledgement, and so not by a message.
+    pub(super) hears_reasons: bool,
 }
 
 /// What all connections share; they run on one thread.
@@ -47,10 +62,14 @@ pub(in crate::reference) struct Hub {
     /// Whether connections wait for room in the queue.
     blocked: Cell<bool>,
     /// Buffers used for a moment at a time, kept for their memory.
-    found: RefCell<Vec<(Id, QoS)>>,
+    found: RefCell<Vec<(Id, Options)>>,
     topic: RefCell<String>,
     pub(super) input: RefCell<Vec<u8>>,
     emptied: Notify,
+    /// Told when something is due of clients that are away sooner than it was.
+    hastened: Notify,
+    /// How the identifiers begin that clients are given who have not chosen one.
+    prefix: String,
 }
 
 impl Hub {
@@ -67,6 +86,9 @@ impl Hub {
             topic: RefCell::default(),
             input: RefCell::new(vec![0; INPUT]),
             emptied: Notify::new(),
+            hastened: Notify::new(),
+            // Clients may show an identifier again that another service before this one has given them.
+            prefix: format!("squall-{:x}-", WallTime::now().epoch_ns()),
         }
     }
 
@@ -90,45 +112,114 @@ impl Hub {
         }
     }
 
-    /// Gives a client that has just connected its name. If it has a session that goes on, then that is to be used from now on.
-    pub(super) fn claim(&self, name: &Rc<str>, fresh: &Rc<Peer>, is_lasting: bool) -> Option<Rc<Peer>> {
+    /// Gives a client that has just connected its name. If it has a session that goes on, and it is `wanted`, then that is to be used
+    /// from now on.
+    pub(super) fn claim(&self, name: &Rc<str>, fresh: &Rc<Peer>, wanted: bool) -> Option<Rc<Peer>> {
         // A session that is due to be forgotten is not found any more, whether or not that has been noticed.
-        self.expire(self.dispatcher.pipeline.now());
-        let claim = self.registry.borrow_mut().claim(name, fresh, is_lasting);
+        let now = self.dispatcher.pipeline.now();
+        self.expire(now);
+        let claim = self.registry.borrow_mut().claim(name, fresh, wanted);
         match claim {
-            Claim::Resumed(peer) => Some(peer),
+            Claim::Resumed(peer) => {
+                // One that waits is not sent to say that a client is gone which is there [MQTT-3.1.3-9].
+                if let Some(will) = peer.will.take().filter(|will| will.delay_s == 0) {
+                    self.execute(&will, now);
+                }
+                Some(peer)
+            }
             Claim::Begun(ended) => {
                 if let Some(ended) = ended {
                     self.cancel(&ended);
+                    self.execute_of(&ended, now);
                 }
                 None
             }
         }
     }
 
-    /// Lets a client go whose connection ends: a lasting session is kept, any other ends too.
+    /// An identifier that nobody has, for a client that has not chosen one [MQTT-3.1.3-6]; with what its name begins with.
+    pub(super) fn assign(&self, realm: &str, peer: &Peer) -> String {
+        let mut assigned = format!("{}{}", self.prefix, peer.id);
+        // Somebody may have guessed it.
+        while !self.registry.borrow().is_free(&format!("{realm}{assigned}")) {
+            assigned.push('x');
+        }
+        assigned
+    }
+
+    /// Lets a client go whose connection ends, with its last will if it has one: a lasting session is kept, any other ends too.
     pub(super) fn part(&self, peer: &Peer) {
+        let now = self.dispatcher.pipeline.now();
         if peer.is_lasting() {
-            let forgotten = self.registry.borrow_mut().put_away(peer, self.dispatcher.pipeline.now());
-            self.lose(&forgotten);
+            let prompt = peer.will.borrow_mut().take_if(|will| will.delay_s == 0);
+            let before = self.registry.borrow().next_due();
+            let due = self.registry.borrow_mut().put_away(peer, now);
+            if before.is_none_or(|before| self.registry.borrow().next_due().is_some_and(|due| due < before)) {
+                self.hastened.notify_one();
+            }
+            if let Some(will) = prompt {
+                self.execute(&will, now);
+            }
+            self.settle(due, now);
         } else {
             peer.detach();
             self.registry.borrow_mut().remove(peer);
             self.cancel(peer);
+            self.execute_of(peer, now);
         }
     }
 
-    /// Forgets the sessions of clients that have been away for too long.
+    /// Forgets the sessions of clients that have been away for too long, and publishes last wills that are due.
     pub(super) fn expire(&self, now: Tick) {
-        let forgotten = self.registry.borrow_mut().expire(now);
-        self.lose(&forgotten);
+        let due = self.registry.borrow_mut().expire(now);
+        self.settle(due, now);
     }
 
-    fn lose(&self, forgotten: &[Rc<Peer>]) {
-        for peer in forgotten {
-            self.cancel(peer);
-            self.dispatcher.metrics.mqtt_dropped.inc_by(peer.outbox.borrow().undelivered() as u64);
+    /// Forgets retained messages whose time has passed.
+    pub(super) fn clear(&self, now: Tick) {
+        self.archive.borrow_mut().expire(now);
+    }
+
+    /// Returns when something is due of clients that are away.
+    pub(super) async fn something_due(&self) {
+        loop {
+            let hastened = self.hastened.notified();
+            let Some(due) = self.registry.borrow().next_due() else {
+                hastened.await;
+                continue;
+            };
+            let patience = Duration::from_nanos(due.since(self.dispatcher.pipeline.now()));
+            if timeout(patience, hastened).await.is_err() {
+                return;
+            }
         }
+    }
+
+    fn settle(&self, due: Vec<Due>, now: Tick) {
+        for due in due {
+            match due {
+                Due::Will(will) => self.execute(&will, now),
+                Due::Over(peer) => {
+                    self.cancel(&peer);
+                    self.dispatcher.metrics.mqtt_dropped.inc_by(peer.outbox.borrow().undelivered() as u64);
+                    self.execute_of(&peer, now);
+                }
+            }
+        }
+    }
+
+    /// Publishes the last will of a client whose session is over, if it has one.
+    fn execute_of(&self, peer: &Peer, now: Tick) {
+        if let Some(will) = peer.will.take() {
+            self.execute(&will, now);
+        }
+    }
+
+    fn execute(&self, will: &Will, now: Tick) {
+        if will.retain {
+            self.retain((&will.topic, &will.payload), will.qos, &will.properties);
+        }
+        self.publish(&will.message(now), None);
     }
 
     /// Removes all subscriptions of a client.
@@ -140,8 +231,8 @@ impl Hub {
     }
 
     /// Adds a subscription.
-    pub(super) fn subscribe(&self, id: Id, filter: &str, qos: QoS) {
-        self.router.borrow_mut().subscribe(id, filter, qos);
+    pub(super) fn subscribe(&self, id: Id, filter: &str, options: Options) {
+        self.router.borrow_mut().subscribe(id, filter, options);
     }
 
     /// Removes a subscription.
@@ -150,46 +241,50 @@ impl Hub {
     }
 
     /// Sends a new subscriber what is retained for it.
-    pub(super) fn replay(&self, peer: &Peer, filter: &str, granted: QoS) {
-        self.archive.borrow().each(filter, |topic, kept| {
-            let message = Message { topic, payload: &kept.payload, qos: kept.qos, retained: true };
-            self.deliver(peer, &message, granted);
-        });
+    pub(super) fn replay(&self, peer: &Peer, filter: &str, granted: Options) {
+        let now = self.dispatcher.pipeline.now();
+        self.archive.borrow().each(filter, now, |message| self.deliver(peer, &message, granted, now));
     }
 
     /// Keeps a message for subscribers to come.
-    pub(super) fn retain(&self, topic: &str, payload: &Bytes, qos: QoS) {
-        self.archive.borrow_mut().keep(topic, payload, qos);
+    pub(super) fn retain(&self, message: (&str, &Bytes), qos: QoS, properties: &ForwardedProperties) {
+        self.archive.borrow_mut().keep(message, qos, properties, self.dispatcher.pipeline.now());
     }
 
-    /// Delivers a message to all who are subscribed to its topic.
-    pub(super) fn publish(&self, message: &Message<'_>) {
-        self.publish_with(message.topic, message.qos, |deliver| deliver(message.payload));
+    /// Delivers a message that client `from` has published to all who are subscribed to its topic; whether anybody is.
+    pub(super) fn publish(&self, message: &Message<'_>, from: Option<Id>) -> bool {
+        self.publish_with(message.topic, from, |deliver| deliver(message))
     }
 
     /// Delivers a message that is only made if someone is subscribed to its topic.
-    fn publish_with(&self, topic: &str, qos: QoS, make: impl FnOnce(&mut dyn FnMut(&[u8]))) {
+    fn publish_with(
+        &self,
+        topic: &str,
+        from: Option<Id>,
+        make: impl FnOnce(&mut dyn FnMut(&Message<'_>)),
+    ) -> bool {
         let mut found = self.found.take();
-        self.router.borrow().collect(topic, &mut found);
-        if !found.is_empty() {
-            let registry = self.registry.borrow();
-            make(&mut |payload| {
-                let message = Message { topic, payload, qos, retained: false };
+        self.router.borrow().collect(topic, from, &mut found);
+        let is_heard = !found.is_empty();
+        if is_heard {
+            let (registry, now) = (self.registry.borrow(), self.dispatcher.pipeline.now());
+            make(&mut |message| {
                 for (id, granted) in &found {
                     if let Some(peer) = registry.get(*id) {
-                        self.deliver(peer, &message, *granted);
+                        self.deliver(peer, message, *granted, now);
                     }
                 }
             });
         }
         self.found.replace(found);
+        is_heard
     }
 
-    fn deliver(&self, peer: &Peer, message: &Message<'_>, granted: QoS) {
+    fn deliver(&self, peer: &Peer, message: &Message<'_>, granted: Options, now: Tick) {
         let taken = if peer.absence.get().is_some() {
-            self.registry.borrow().keep(peer, message, granted)
+            self.registry.borrow().keep(peer, message, granted, now)
         } else {
-            peer.outbox.borrow_mut().offer(message, granted)
+            peer.outbox.borrow_mut().offer(message, granted, now)
         };
         if taken {
             peer.wake();
@@ -198,19 +293,21 @@ impl Hub {
         }
     }
 
+    /// Counts what came to nothing on its way to a client.
+    pub(super) fn count_waste(&self, peer: &Peer) {
+        let Waste { oversized, expired } = peer.outbox.borrow_mut().take_waste();
+        if oversized + expired > 0 {
+            self.dispatcher.metrics.mqtt_dropped.inc_by(oversized);
+            self.dispatcher.metrics.mqtt_expired.inc_by(expired);
+        }
+    }
+
     /// Takes a reading that was published for `device` to the pipeline.
-    pub(super) fn reading(
-        &self,
-        peer: &Peer,
-        sender: Sender<'_>,
-        device: &str,
-        payload: &[u8],
-        arrived: Tick,
-    ) -> Taken {
+    pub(super) fn reading(&self, from: Publisher<'_>, device: &str, payload: &[u8], arrived: Tick) -> Taken {
         let bad = match Reading::parse(payload) {
             Ok(reading) if &*reading.device == device => {
-                return match self.dispatcher.ask(&reading.device, sender, arrived) {
-                    Ruling::Here(ruled) => Taken::Decided(self.submit(peer, ruled, reading, arrived)),
+                return match self.dispatcher.ask(&reading.device, from.sender, arrived) {
+                    Ruling::Here(ruled) => Taken::Decided(self.submit(from, ruled, reading, arrived)),
                     Ruling::Together(question) => Taken::Asked(question, reading),
                 };
             }
@@ -221,32 +318,40 @@ impl Hub {
             Err(bad) => bad,
         };
         self.dispatcher.bad(arrived, Endpoint::Mqtt, &bad.reason, payload);
+        if from.hears_reasons {
+            return Taken::Decided(Some(ReasonCode::ImplementationSpecific));
+        }
         self.publish_answer(device, || bad.encode());
-        Taken::Decided(true)
+        Taken::Decided(Some(ReasonCode::Success))
     }
 
-    /// Takes a reading to the pipeline about which all instances were asked, as they have `ruled`; false if its publisher is to hear
-    /// nothing at all.
+    /// Takes a reading to the pipeline about which all instances were asked, as they have `ruled`; what an acknowledgement is to say,
+    /// `None` if its publisher is to hear nothing at all.
     pub(super) fn take_up(
         &self,
-        peer: &Peer,
-        sender: Sender<'_>,
+        from: Publisher<'_>,
         ruled: Option<Result<(), u64>>,
         reading: Reading,
         arrived: Tick,
-    ) -> bool {
-        let ruled = self.dispatcher.decide(ruled, &reading.device, sender, arrived);
-        self.submit(peer, ruled, reading, arrived)
+    ) -> Option<ReasonCode> {
+        let ruled = self.dispatcher.decide(ruled, &reading.device, from.sender, arrived);
+        self.submit(from, ruled, reading, arrived)
     }
 
-    fn submit(&self, peer: &Peer, ruled: Result<(), Refusal>, reading: Reading, arrived: Tick) -> bool {
+    fn submit(
+        &self,
+        from: Publisher<'_>,
+        ruled: Result<(), Refusal>,
+        reading: Reading,
+        arrived: Tick,
+    ) -> Option<ReasonCode> {
         let id = reading.id();
         let refusal = match ruled {
             Err(refusal) => refusal,
             Ok(()) => match self.dispatcher.submit(reading, arrived, MQTT) {
                 Submission::Taken => {
-                    self.quota.borrow_mut().charge(&self.registry.borrow(), peer, id.device);
-                    return true;
+                    self.quota.borrow_mut().charge(&self.registry.borrow(), from.peer, id.device);
+                    return Some(ReasonCode::Success);
                 }
                 Submission::Refused(reason, retry_ms) => Refusal::Shed(reason, retry_ms),
                 // Only a level that is full on its own: a full queue is noticed before the reading is read.
@@ -256,19 +361,23 @@ impl Hub {
                 }
             },
         };
-        self.refused(refusal, id)
+        self.refused(refusal, id, from.hears_reasons)
     }
 
-    /// Tells a publisher of a refusal, as far as it is to hear of it; false if not even by an acknowledgement.
-    fn refused(&self, refusal: Refusal, id: ReadingId) -> bool {
+    /// Tells a publisher of a refusal, as far as it is to hear of it; `None` if not even by an acknowledgement.
+    fn refused(&self, refusal: Refusal, id: ReadingId, hears_reasons: bool) -> Option<ReasonCode> {
         let hint = self.dispatcher.pipeline.setup().admission.mqtt;
         let is_error = refusal == Refusal::Failed;
-        if is_error || hint == RefusalNotice::Verdict {
+        let is_told = is_error || hint == RefusalNotice::Verdict;
+        if is_told && hears_reasons {
+            return Some(if is_error { ReasonCode::Unspecified } else { ReasonCode::QuotaExceeded });
+        }
+        if is_told {
             let device = Arc::clone(&id.device);
             let mut answer = refusal.answer(id);
             self.publish_answer(&device, || self.dispatcher.encode(&mut answer, Endpoint::Mqtt));
         }
-        is_error || hint != RefusalNotice::Withhold
+        (is_error || hint != RefusalNotice::Withhold).then_some(ReasonCode::Success)
     }
 
     /// Whether readings are not even to be read for now: the queue is full and set up to push back. The caller is woken
@@ -305,7 +414,9 @@ impl Hub {
     fn publish_answer(&self, device: &str, text: impl FnOnce() -> String) {
         let mut topic = self.topic.take();
         topic::write_verdict_topic(&mut topic, device);
-        self.publish_with(&topic, QoS::Level1, |deliver| deliver(text().as_bytes()));
+        self.publish_with(&topic, None, |deliver| {
+            deliver(&Message::plain(&topic, text().as_bytes(), QoS::Level1));
+        });
         self.topic.replace(topic);
     }
 
@@ -313,7 +424,7 @@ impl Hub {
     pub(in crate::reference) fn alert(&self, logged: &LoggedAlert) {
         let topic = topic::alert_topic(logged.alert.level.name(), logged.alert.device.as_deref());
         let payload = logged.text.as_bytes();
-        self.publish(&Message { topic: &topic, payload, qos: QoS::Level1, retained: false });
+        self.publish(&Message::plain(&topic, payload, QoS::Level1), None);
     }
 
     /// Tells every connection to close, and returns when the last one has.

@@ -4,6 +4,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
+use super::codec::packet::Will;
+use super::codec::reason::ReasonCode;
 use super::outbox::Outbox;
 use super::router::{self, Id};
 use super::session::Inbound;
@@ -14,8 +16,10 @@ use crate::clock::Tick;
 pub(super) enum End {
     /// By DISCONNECT, which also discards the last will.
     Graceful,
-    /// Any other way: then the last will is published.
+    /// By a DISCONNECT that keeps it, or without a word: then the last will is published.
     Ungraceful,
+    /// By the service, for this reason: then, too.
+    Expelled(ReasonCode),
     /// The client was not let in.
     Refused,
     /// The service stops.
@@ -27,6 +31,10 @@ pub(super) enum End {
 pub(super) struct Absence {
     pub(super) since: Tick,
     pub(super) bytes: usize,
+    /// When its session is over.
+    pub(super) over: Tick,
+    /// When its last will is due, or its session over.
+    pub(super) due: Tick,
 }
 
 /// The number no connection has.
@@ -40,7 +48,12 @@ pub(super) struct Peer {
     connection: Cell<Id>,
     /// The client's identifier; none if it did not choose one, for then nobody can take it over.
     name: OnceCell<Rc<str>>,
-    is_lasting: Cell<bool>,
+    /// How long its session outlives its connection, nanoseconds; 0: not at all.
+    lasts_ns: Cell<u64>,
+    /// To be published if the connection ends ungracefully.
+    pub(super) will: RefCell<Option<Box<Will>>>,
+    /// What the connection of this number has still to write, though another has taken its place.
+    farewell: RefCell<Option<(Id, Vec<u8>)>>,
     /// The registry's note.
     pub(super) absence: Cell<Option<Absence>>,
     pub(super) outbox: RefCell<Outbox>,
@@ -64,7 +77,9 @@ impl Peer {
             id,
             connection: Cell::new(id),
             name: OnceCell::new(),
-            is_lasting: Cell::new(false),
+            lasts_ns: Cell::new(0),
+            will: RefCell::new(None),
+            farewell: RefCell::new(None),
             absence: Cell::new(None),
             outbox: RefCell::default(),
             inbound: RefCell::default(),
@@ -78,11 +93,15 @@ impl Peer {
     }
 
     /// Gives a client the name it has chosen.
-    pub(super) fn introduce(&self, name: &Rc<str>, is_lasting: bool) {
+    pub(super) fn introduce(&self, name: &Rc<str>) {
         // It introduces itself once: a second CONNECT is a violation.
         let _ = self.name.set(Rc::clone(name));
-        self.is_lasting.set(is_lasting);
-        if is_lasting {
+    }
+
+    /// Has its session outlive its connection for so long, nanoseconds.
+    pub(super) fn last_for(&self, ns: u64) {
+        self.lasts_ns.set(ns);
+        if ns > 0 {
             self.outbox.borrow_mut().make_lasting();
         }
     }
@@ -92,14 +111,41 @@ impl Peer {
         self.name.get()
     }
 
+    /// How long its session outlives its connection, nanoseconds.
+    pub(super) fn lasts_ns(&self) -> u64 {
+        self.lasts_ns.get()
+    }
+
     /// Whether its session outlives its connection.
     pub(super) fn is_lasting(&self) -> bool {
-        self.is_lasting.get()
+        self.lasts_ns.get() > 0
+    }
+
+    /// When its last will is to be published, if its connection ends now.
+    pub(super) fn will_due(&self, now: Tick) -> Option<Tick> {
+        let will = self.will.borrow();
+        let delay_s = will.as_ref()?.delay_s;
+        Some(now.plus_ns(u64::from(delay_s) * 1_000_000_000))
     }
 
     /// Whether it still belongs to the connection of this number.
     pub(super) fn is_of(&self, connection: Id) -> bool {
         self.connection.get() == connection
+    }
+
+    /// Takes it from its connection, if it has one, because another shows the same name [MQTT-3.1.4-3].
+    pub(super) fn oust(&self) {
+        let connection = self.connection.get();
+        if connection != NONE {
+            let words = self.outbox.borrow().farewell(ReasonCode::SessionTakenOver);
+            self.farewell.replace((!words.is_empty()).then_some((connection, words)));
+        }
+        self.detach();
+    }
+
+    /// What a connection that it was taken from has still to write.
+    pub(super) fn take_farewell(&self, connection: Id) -> Option<Vec<u8>> {
+        self.farewell.take().filter(|(of, _)| *of == connection).map(|(_, words)| words)
     }
 
     /// Takes it from its connection, which ends if it has not.
@@ -139,6 +185,7 @@ impl Peer {
         size_of::<Self>()
             + self.name().map_or(0, |name| 2 * size_of::<Rc<str>>() + name.len())
             + filters
+            + self.will.borrow().as_ref().map_or(0, |will| will.bytes())
             + self.inbound.borrow().most_bytes()
             + self.outbox.borrow().kept_bytes()
     }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use mqtt_proto::QoS;
 
-use super::frame::Message;
+use super::codec::Message;
+use super::codec::packet::{Options, Will};
 use super::outbox::OVERHEAD;
 use super::peer::{Absence, Peer};
 use super::router::Id;
@@ -19,7 +20,7 @@ const MOST_AWAY: usize = 10_000;
 const MOST_AWAY_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long a client may be away before its session is forgotten, nanoseconds.
-const AWAY_FOR: u64 = 60 * 60 * 1_000_000_000;
+pub(super) const AWAY_FOR: u64 = 60 * 60 * 1_000_000_000;
 
 /// What came of a client's claim to its name.
 #[derive(Debug)]
@@ -30,6 +31,15 @@ pub(super) enum Claim {
     Begun(Option<Rc<Peer>>),
 }
 
+/// What is due of a client that is away.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// Its last will is to be published; its session goes on.
+    Will(Box<Will>),
+    /// Its session is over.
+    Over(Rc<Peer>),
+}
+
 /// All clients, by their numbers, and by their names.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -37,6 +47,8 @@ pub(super) struct Registry {
     names: HashMap<Rc<str>, Id>,
     /// Clients that are away and since when, those away for longest first.
     away: BTreeSet<(Tick, Id)>,
+    /// The same, by when something is to be done about them.
+    due: BTreeSet<(Tick, Id)>,
     away_bytes: Cell<usize>,
     connections: usize,
     last: Id,
@@ -75,16 +87,17 @@ impl Registry {
         }
     }
 
-    /// Gives a client its name. The client that had it before loses its connection (§3.1.4-2), and its session too unless both sessions
-    /// are lasting ones.
-    pub(super) fn claim(&mut self, name: &Rc<str>, fresh: &Rc<Peer>, is_lasting: bool) -> Claim {
+    /// Gives a client its name. The client that had it before loses its connection (§3.1.4-2), and its session too unless that is a
+    /// lasting one by the same version of MQTT and is `wanted`.
+    pub(super) fn claim(&mut self, name: &Rc<str>, fresh: &Rc<Peer>, wanted: bool) -> Claim {
         let old = self.names.get(name).and_then(|id| self.peers.get(id)).cloned();
         if let Some(old) = &old {
-            old.detach();
+            old.oust();
             self.call_back(old);
         }
+        let version = |peer: &Peer| peer.outbox.borrow().version();
         match old {
-            Some(old) if is_lasting && old.is_lasting() => {
+            Some(old) if wanted && old.is_lasting() && version(&old) == version(fresh) => {
                 self.peers.remove(&fresh.id);
                 old.attach(fresh);
                 Claim::Resumed(old)
@@ -93,11 +106,16 @@ impl Registry {
                 if let Some(old) = &old {
                     self.remove(old);
                 }
-                fresh.introduce(name, is_lasting);
+                fresh.introduce(name);
                 self.names.insert(Rc::clone(name), fresh.id);
                 Claim::Begun(old)
             }
         }
+    }
+
+    /// Whether nobody has this name.
+    pub(super) fn is_free(&self, name: &str) -> bool {
+        !self.names.contains_key(name)
     }
 
     /// Ends a session.
@@ -111,56 +129,82 @@ impl Registry {
         }
     }
 
-    /// Keeps the session of a client whose connection has ended. Gives those that are forgotten for it.
-    pub(super) fn put_away(&mut self, peer: &Peer, now: Tick) -> Vec<Rc<Peer>> {
+    /// Keeps the session of a client whose connection has ended. Gives what is due, which may be the sessions of others that
+    /// are forgotten for it.
+    pub(super) fn put_away(&mut self, peer: &Peer, now: Tick) -> Vec<Due> {
         peer.detach();
-        let absence = Absence { since: now, bytes: peer.kept_bytes() };
+        let over = now.plus_ns(peer.lasts_ns().min(AWAY_FOR));
+        let due = peer.will_due(now).map_or(over, |will| will.min(over));
+        let absence = Absence { since: now, bytes: peer.kept_bytes(), over, due };
         peer.absence.set(Some(absence));
         self.away.insert((now, peer.id));
+        self.due.insert((due, peer.id));
         self.away_bytes.set(self.away_bytes.get() + absence.bytes);
-        let mut forgotten = self.expire(now);
+        let mut found = self.expire(now);
         while self.away.len() > MOST_AWAY || self.away_bytes.get() > MOST_AWAY_BYTES {
-            forgotten.extend(self.forget_first());
+            let Some((_, id)) = self.away.first().copied() else { break };
+            found.extend(self.forget(id));
         }
-        forgotten
+        found
     }
 
-    /// Forgets the sessions of clients that have been away for too long.
-    pub(super) fn expire(&mut self, now: Tick) -> Vec<Rc<Peer>> {
-        let mut forgotten = Vec::new();
-        while self.away.first().is_some_and(|(since, _)| now.since(*since) >= AWAY_FOR) {
-            forgotten.extend(self.forget_first());
+    /// When something is due of a client that is away.
+    pub(super) fn next_due(&self) -> Option<Tick> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Forgets the sessions of clients that have been away for too long, and hands over last wills that are due.
+    pub(super) fn expire(&mut self, now: Tick) -> Vec<Due> {
+        let mut found = Vec::new();
+        while let Some((due, id)) = self.due.first().copied().filter(|(due, _)| *due <= now) {
+            let peer = self.peers.get(&id).cloned();
+            let Some((peer, absence)) = peer.and_then(|peer| Some((Rc::clone(&peer), peer.absence.get()?)))
+            else {
+                self.due.pop_first();
+                continue;
+            };
+            if absence.over <= now {
+                found.extend(self.forget(id));
+                continue;
+            }
+            self.due.remove(&(due, id));
+            self.due.insert((absence.over, id));
+            let will = peer.will.take();
+            let freed = will.as_ref().map_or(0, |will| will.bytes());
+            peer.absence.set(Some(Absence { due: absence.over, bytes: absence.bytes - freed, ..absence }));
+            self.away_bytes.set(self.away_bytes.get() - freed);
+            found.extend(will.map(Due::Will));
         }
-        forgotten
+        found
     }
 
     /// Keeps a message for a client that is away; false if there was no room for it.
-    pub(super) fn keep(&self, peer: &Peer, message: &Message<'_>, granted: QoS) -> bool {
-        let Some(Absence { since, bytes }) = peer.absence.get() else { return false };
+    pub(super) fn keep(&self, peer: &Peer, message: &Message<'_>, granted: Options, now: Tick) -> bool {
+        let Some(absence) = peer.absence.get() else { return false };
         let full = self.away_bytes.get() + message.most_bytes() + OVERHEAD > MOST_AWAY_BYTES;
-        if full && message.qos.min(granted) != QoS::Level0 {
+        if full && message.qos.min(granted.qos) != QoS::Level0 {
             return false;
         }
         let mut outbox = peer.outbox.borrow_mut();
         let before = outbox.kept_bytes();
-        let taken = outbox.offer(message, granted);
+        let taken = outbox.offer(message, granted, now);
         let more = outbox.kept_bytes() - before;
-        peer.absence.set(Some(Absence { since, bytes: bytes + more }));
+        peer.absence.set(Some(Absence { bytes: absence.bytes + more, ..absence }));
         self.away_bytes.set(self.away_bytes.get() + more);
         taken
     }
 
-    fn forget_first(&mut self) -> Option<Rc<Peer>> {
-        let (_, id) = self.away.pop_first()?;
+    fn forget(&mut self, id: Id) -> Option<Due> {
         let peer = self.peers.get(&id).cloned()?;
         self.remove(&peer);
-        Some(peer)
+        Some(Due::Over(peer))
     }
 
-    /// Takes a client off the list of those that are away, if it is there.
+    /// Takes a client off the lists of those that are away, if it is there.
     fn call_back(&mut self, peer: &Peer) {
-        if let Some(Absence { since, bytes }) = peer.absence.take() {
+        if let Some(Absence { since, bytes, due, .. }) = peer.absence.take() {
             self.away.remove(&(since, peer.id));
+            self.due.remove(&(due, peer.id));
             self.away_bytes.set(self.away_bytes.get() - bytes);
         }
     }
@@ -170,28 +214,42 @@ impl Registry {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::codec::packet::ForwardedProperties;
     use super::*;
 
     fn message(payload: &[u8], qos: QoS) -> Message<'_> {
-        Message { topic: "t", payload, qos, retained: false }
+        Message::plain("t", payload, qos)
     }
+
+    const LEVEL_1: Options = Options::of(QoS::Level1);
 
     fn connect(registry: &mut Registry, name: &str, is_lasting: bool) -> (Rc<Peer>, bool) {
         let fresh = registry.enter();
-        match registry.claim(&Rc::from(name), &fresh, is_lasting) {
-            Claim::Resumed(peer) => {
-                peer.outbox.borrow_mut().resume();
-                (peer, true)
-            }
+        let (peer, resumed) = match registry.claim(&Rc::from(name), &fresh, is_lasting) {
+            Claim::Resumed(peer) => (peer, true),
             Claim::Begun(_) => (fresh, false),
+        };
+        peer.last_for(if is_lasting { AWAY_FOR } else { 0 });
+        if resumed {
+            peer.outbox.borrow_mut().resume(Tick(0));
         }
+        (peer, resumed)
+    }
+
+    /// The clients of sessions that are over.
+    fn over(due: &[Due]) -> Vec<Id> {
+        let over = |due: &Due| match due {
+            Due::Over(peer) => Some(peer.id),
+            Due::Will(_) => None,
+        };
+        due.iter().filter_map(over).collect()
     }
 
     /// Puts a lasting session away.
     fn leave(registry: &mut Registry, name: &str, at: u64) -> (Rc<Peer>, Vec<Id>) {
         let (peer, _) = connect(registry, name, true);
         let forgotten = registry.put_away(&peer, Tick(at));
-        (peer, forgotten.iter().map(|peer| peer.id).collect())
+        (peer, over(&forgotten))
     }
 
     #[test]
@@ -245,7 +303,7 @@ mod tests {
         let ids = [leave(&mut registry, "a", 5).0.id, leave(&mut registry, "b", 6).0.id];
         assert!(registry.expire(Tick(AWAY_FOR + 4)).is_empty());
         let forgotten = registry.expire(Tick(AWAY_FOR + 5));
-        assert_eq!(forgotten.iter().map(|peer| peer.id).collect::<Vec<_>>(), ids[..1]);
+        assert_eq!(over(&forgotten), ids[..1]);
         assert!(connect(&mut registry, "b", true).1);
         assert!(registry.expire(Tick(u64::MAX)).is_empty(), "it is not away");
         assert_eq!((registry.away.len(), registry.away_bytes.get()), (0, 0));
@@ -262,7 +320,7 @@ mod tests {
             let (peer, forgotten) = leave(&mut registry, &name, at);
             assert!(forgotten.is_empty());
             for _ in 0..10 {
-                if !registry.keep(&peer, &message(&large, QoS::Level1), QoS::Level1) {
+                if !registry.keep(&peer, &message(&large, QoS::Level1), LEVEL_1, Tick(0)) {
                     break 'full peer;
                 }
                 taken += 1;
@@ -270,17 +328,47 @@ mod tests {
         };
         assert!((640..=671).contains(&taken), "{taken}");
         assert!(registry.away_bytes.get() <= MOST_AWAY_BYTES);
-        assert!(registry.keep(&full, &message(&large, QoS::Level0), QoS::Level1), "QoS 0 is not a loss");
+        assert!(registry.keep(&full, &message(&large, QoS::Level0), LEVEL_1, Tick(0)), "QoS 0 is not a loss");
         // A client that leaves with more than there is room for takes the place of those that are away for longest.
         let (busy, _) = connect(&mut registry, "busy", true);
         for _ in 0..5 {
-            assert!(busy.outbox.borrow_mut().offer(&message(&large, QoS::Level1), QoS::Level1));
+            assert!(busy.outbox.borrow_mut().offer(&message(&large, QoS::Level1), LEVEL_1, Tick(0)));
         }
         let forgotten = registry.put_away(&busy, Tick(1_000));
-        assert_eq!(forgotten.iter().map(|peer| peer.id).collect::<Vec<_>>(), [1]);
-        assert_eq!(forgotten[0].outbox.borrow().undelivered(), 10);
+        assert_eq!(over(&forgotten), [1]);
+        let [Due::Over(forgotten)] = &forgotten[..] else { panic!("{forgotten:?}") };
+        assert_eq!(forgotten.outbox.borrow().undelivered(), 10);
         assert!(registry.away_bytes.get() <= MOST_AWAY_BYTES);
-        assert!(registry.keep(&full, &message(&large, QoS::Level1), QoS::Level1), "now there is room");
+        assert!(registry.keep(&full, &message(&large, QoS::Level1), LEVEL_1, Tick(0)), "now there is room");
+    }
+
+    fn will(delay_s: u32) -> Will {
+        let topic = mqtt_proto::TopicName::try_from("wills").unwrap();
+        let properties = ForwardedProperties::default();
+        let payload = bytes::Bytes::from_static(b"gone");
+        Will { topic, payload, qos: QoS::Level0, retain: false, properties, delay_s }
+    }
+
+    #[test]
+    fn a_delayed_will_is_due_by_itself_or_with_the_end_of_its_session_and_not_once_the_client_is_back() {
+        const SECOND: u64 = 1_000_000_000;
+        let mut registry = Registry::default();
+        let (early, _) = connect(&mut registry, "early", true);
+        early.will.replace(Some(Box::new(will(2))));
+        assert!(registry.put_away(&early, Tick(0)).is_empty());
+        let (late, _) = connect(&mut registry, "late", true);
+        late.last_for(3 * SECOND);
+        late.will.replace(Some(Box::new(will(10))));
+        assert!(registry.put_away(&late, Tick(0)).is_empty());
+        assert_eq!(registry.next_due(), Some(Tick(2 * SECOND)));
+        assert!(registry.expire(Tick(2 * SECOND - 1)).is_empty());
+        assert!(matches!(registry.expire(Tick(2 * SECOND))[..], [Due::Will(_)]));
+        assert_eq!(early.absence.get().unwrap().bytes, early.kept_bytes());
+        let [Due::Over(over)] = &registry.expire(Tick(3 * SECOND))[..] else { panic!() };
+        assert!(Rc::ptr_eq(over, &late) && over.will.borrow().is_some(), "it goes with the session");
+        early.will.replace(Some(Box::new(will(2))));
+        connect(&mut registry, "early", true);
+        assert_eq!((registry.next_due(), registry.away_bytes.get()), (None, 0));
     }
 
     proptest! {
@@ -308,9 +396,9 @@ mod tests {
                     _ => for peer in registry.peers() {
                         let message = message(b"hello", QoS::Level2);
                         if peer.absence.get().is_some() {
-                            prop_assert!(registry.keep(peer, &message, QoS::Level1));
+                            prop_assert!(registry.keep(peer, &message, LEVEL_1, now));
                         } else {
-                            prop_assert!(peer.outbox.borrow_mut().offer(&message, QoS::Level1));
+                            prop_assert!(peer.outbox.borrow_mut().offer(&message, LEVEL_1, now));
                         }
                     },
                 }
@@ -319,7 +407,7 @@ mod tests {
                 prop_assert_eq!(registry.peers.len(), here + registry.away.len());
                 prop_assert_eq!(registry.names.len(), registry.peers.len());
                 let away: Vec<_> = registry.peers().filter(|peer| peer.absence.get().is_some()).collect();
-                prop_assert_eq!(away.len(), registry.away.len());
+                prop_assert_eq!((away.len(), away.len()), (registry.away.len(), registry.due.len()));
                 let bytes: usize = away.iter().map(|peer| peer.kept_bytes()).sum();
                 prop_assert_eq!(bytes, registry.away_bytes.get());
             }

@@ -1,18 +1,12 @@
-//! Who gets what: the subscriptions of all connections, and the messages retained for those to come.
+//! Who gets what: the subscriptions of all connections.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use bytes::Bytes;
 use mqtt_proto::QoS;
 
+use super::codec::packet::Options;
 use super::topic;
-
-/// Topics that may hold a retained message.
-const MOST_RETAINED: usize = 10_000;
-
-/// Bytes of all retained messages and their topics.
-const MOST_RETAINED_BYTES: usize = 64 * 1024 * 1024;
 
 /// A client, by a number never used again.
 pub(super) type Id = u64;
@@ -28,13 +22,13 @@ pub(super) fn most_bytes(filter: &str) -> usize {
 
 /// The subscribers of one filter, in order of their numbers.
 #[derive(Debug, Default)]
-struct Subscribers(Vec<(Id, QoS)>);
+struct Subscribers(Vec<(Id, Options)>);
 
 impl Subscribers {
-    fn insert(&mut self, id: Id, qos: QoS) {
+    fn insert(&mut self, id: Id, options: Options) {
         match self.0.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(index) => self.0[index].1 = qos,
-            Err(index) => self.0.insert(index, (id, qos)),
+            Ok(index) => self.0[index].1 = options,
+            Err(index) => self.0.insert(index, (id, options)),
         }
     }
 
@@ -56,16 +50,16 @@ struct Node {
 }
 
 impl Node {
-    fn insert(&mut self, filter: &str, id: Id, qos: QoS) {
+    fn insert(&mut self, filter: &str, id: Id, options: Options) {
         let mut node = self;
         for level in filter.split('/') {
             node = match level {
-                "#" => return node.below.insert(id, qos),
+                "#" => return node.below.insert(id, options),
                 "+" => node.any.get_or_insert_default(),
                 _ => node.children.entry(level.into()).or_default(),
             };
         }
-        node.here.insert(id, qos);
+        node.here.insert(id, options);
     }
 
     /// Removes a subscription and every branch that held nothing else.
@@ -99,7 +93,7 @@ impl Node {
     }
 
     /// Collects the subscribers of all filters that match what is left of a topic. Every node is visited at most once.
-    fn collect(&self, left: Option<&str>, wild: bool, found: &mut Vec<(Id, QoS)>) {
+    fn collect(&self, left: Option<&str>, wild: bool, found: &mut Vec<(Id, Options)>) {
         if wild {
             found.extend_from_slice(&self.below.0);
         }
@@ -123,13 +117,13 @@ struct Routes {
 
 impl Routes {
     /// Adds a subscription, or changes its quality. The filter is valid.
-    fn subscribe(&mut self, id: Id, filter: &str, qos: QoS) {
+    fn subscribe(&mut self, id: Id, filter: &str, options: Options) {
         if topic::has_wildcard(filter) {
-            return self.wild.insert(filter, id, qos);
+            return self.wild.insert(filter, id, options);
         }
         match self.exact.get_mut(filter) {
-            Some(subscribers) => subscribers.insert(id, qos),
-            None => self.exact.entry(filter.into()).or_default().insert(id, qos),
+            Some(subscribers) => subscribers.insert(id, options),
+            None => self.exact.entry(filter.into()).or_default().insert(id, options),
         }
     }
 
@@ -146,20 +140,25 @@ impl Routes {
         }
     }
 
-    /// Finds who gets a message on `topic`, each once, at the highest quality of all matching subscriptions.
-    fn collect(&self, topic: &str, found: &mut Vec<(Id, QoS)>) {
+    /// Finds who gets a message on `topic` that client `from` has published, each once, as the matching subscription of the highest
+    /// quality wants it.
+    fn collect(&self, topic: &str, from: Option<Id>, found: &mut Vec<(Id, Options)>) {
         found.clear();
         if let Some(subscribers) = self.exact.get(topic) {
             found.extend_from_slice(&subscribers.0);
         }
-        if self.wild.is_empty() {
-            return;
-        }
         let exact = found.len();
-        // A filter that begins with a wildcard matches no topic that begins with `$`.
-        self.wild.collect(Some(topic), !topic.starts_with('$'), found);
-        if found.len() > exact && found.len() > 1 {
-            found.sort_unstable_by_key(|(id, qos)| (*id, std::cmp::Reverse(*qos)));
+        if !self.wild.is_empty() {
+            // A filter that begins with a wildcard matches no topic that begins with `$`.
+            self.wild.collect(Some(topic), !topic.starts_with('$'), found);
+        }
+        let may_repeat = found.len() > exact && found.len() > 1;
+        // [MQTT-3.8.3-3]
+        if let Some(from) = from {
+            found.retain(|(id, options)| !(options.no_local && *id == from));
+        }
+        if may_repeat {
+            found.sort_unstable_by_key(|(id, options)| (*id, std::cmp::Reverse(*options)));
             found.dedup_by_key(|(id, _)| *id);
         }
     }
@@ -175,7 +174,7 @@ struct Group {
 
 impl Group {
     /// The next in turn.
-    fn next(&self) -> Option<(Id, QoS)> {
+    fn next(&self) -> Option<(Id, Options)> {
         let turn = self.turn.get() % self.members.0.len().max(1);
         self.turn.set(turn + 1);
         self.members.0.get(turn).copied()
@@ -194,16 +193,16 @@ struct Shared {
 
 impl Shared {
     /// `whole` is `$share/group/filter`.
-    fn subscribe(&mut self, id: Id, whole: &str, filter: &str, qos: QoS) {
+    fn subscribe(&mut self, id: Id, whole: &str, filter: &str, options: Options) {
         let number = if let Some(number) = self.numbers.get(whole) {
             *number
         } else {
             self.last += 1;
             self.numbers.insert(whole.into(), self.last);
-            self.routes.subscribe(self.last, filter, QoS::Level2);
+            self.routes.subscribe(self.last, filter, Options::of(QoS::Level2));
             self.last
         };
-        self.groups.entry(number).or_default().members.insert(id, qos);
+        self.groups.entry(number).or_default().members.insert(id, options);
     }
 
     fn unsubscribe(&mut self, id: Id, whole: &str, filter: &str) {
@@ -218,12 +217,12 @@ impl Shared {
     }
 
     /// Adds to `found` one of each group that is to get a message on `topic`.
-    fn collect(&self, topic: &str, found: &mut Vec<(Id, QoS)>) {
+    fn collect(&self, topic: &str, found: &mut Vec<(Id, Options)>) {
         if self.groups.is_empty() {
             return;
         }
         let mut groups = Vec::new();
-        self.routes.collect(topic, &mut groups);
+        self.routes.collect(topic, None, &mut groups);
         let chosen = groups.into_iter().filter_map(|(number, _)| self.groups.get(&number)?.next());
         found.extend(chosen);
     }
@@ -238,10 +237,10 @@ pub(super) struct Router {
 
 impl Router {
     /// Adds a subscription, or changes its quality. The filter is valid.
-    pub(super) fn subscribe(&mut self, id: Id, filter: &str, qos: QoS) {
+    pub(super) fn subscribe(&mut self, id: Id, filter: &str, options: Options) {
         match topic::shared(filter) {
-            Some(shared) => self.shared.subscribe(id, filter, shared, qos),
-            None => self.own.subscribe(id, filter, qos),
+            Some(shared) => self.shared.subscribe(id, filter, shared, options),
+            None => self.own.subscribe(id, filter, options),
         }
     }
 
@@ -253,89 +252,37 @@ impl Router {
         }
     }
 
-    /// Finds who gets a message on `topic`, each once, at the highest quality of all matching subscriptions; and besides one of each
-    /// group that shares a subscription, even if it gets the message by one of its own too.
-    pub(super) fn collect(&self, topic: &str, found: &mut Vec<(Id, QoS)>) {
-        self.own.collect(topic, found);
+    /// Finds who gets a message on `topic` that client `from` has published, each once, as the matching subscription of the highest
+    /// quality wants it; and besides one of each group that shares a subscription, even if it gets the message by one of its own too.
+    pub(super) fn collect(&self, topic: &str, from: Option<Id>, found: &mut Vec<(Id, Options)>) {
+        self.own.collect(topic, from, found);
         self.shared.collect(topic, found);
     }
 }
 
-/// A message kept for subscribers to come.
-#[derive(Debug, Clone)]
-pub(super) struct Retained {
-    pub(super) payload: Bytes,
-    pub(super) qos: QoS,
-}
-
-/// The last retained message of every topic that has one.
-#[derive(Debug, Default)]
-pub(super) struct Archive {
-    messages: BTreeMap<Box<str>, Retained>,
-    bytes: usize,
-}
-
-impl Archive {
-    /// Keeps a message in place of the topic's last one; an empty payload only removes that. A message of a new topic
-    /// for which there is no room is not kept.
-    pub(super) fn keep(&mut self, topic: &str, payload: &Bytes, qos: QoS) {
-        if let Some(old) = self.messages.remove(topic) {
-            self.bytes -= topic.len() + old.payload.len();
-        }
-        let size = topic.len() + payload.len();
-        if payload.is_empty()
-            || self.messages.len() >= MOST_RETAINED
-            || self.bytes + size > MOST_RETAINED_BYTES
-        {
-            return;
-        }
-        self.bytes += size;
-        self.messages.insert(topic.into(), Retained { payload: payload.clone(), qos });
-    }
-
-    /// Hands over every message whose topic a valid filter matches.
-    pub(super) fn each(&self, filter: &str, mut hand_over: impl FnMut(&str, &Retained)) {
-        if !topic::has_wildcard(filter) {
-            if let Some((topic, retained)) = self.messages.get_key_value(filter) {
-                hand_over(topic, retained);
-            }
-            return;
-        }
-        // What stands before the first wildcard bounds the part of the archive that is looked through.
-        let prefix = filter.split(['+', '#']).next().unwrap_or_default();
-        let parent = prefix.strip_suffix('/').filter(|parent| !parent.is_empty()).unwrap_or(prefix);
-        let from: (std::ops::Bound<&str>, _) =
-            (std::ops::Bound::Included(parent), std::ops::Bound::Unbounded);
-        for (topic, retained) in self.messages.range::<str, _>(from) {
-            if !topic.starts_with(parent) {
-                break;
-            }
-            if topic::matches(filter, topic) {
-                hand_over(topic, retained);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn found(router: &Router, topic: &str) -> Vec<(Id, QoS)> {
+        found_from(router, topic, None)
+    }
+
+    fn found_from(router: &Router, topic: &str, from: Option<Id>) -> Vec<(Id, QoS)> {
         let mut found = Vec::new();
-        router.collect(topic, &mut found);
-        found
+        router.collect(topic, from, &mut found);
+        found.into_iter().map(|(id, options)| (id, options.qos)).collect()
     }
 
     #[test]
     fn a_client_with_overlapping_subscriptions_gets_a_message_once_at_the_best_quality() {
         let mut router = Router::default();
-        router.subscribe(1, "a/b", QoS::Level0);
-        router.subscribe(1, "a/+", QoS::Level2);
-        router.subscribe(1, "#", QoS::Level1);
-        router.subscribe(2, "a/b", QoS::Level1);
-        router.subscribe(2, "a/b", QoS::Level0);
+        router.subscribe(1, "a/b", Options::of(QoS::Level0));
+        router.subscribe(1, "a/+", Options::of(QoS::Level2));
+        router.subscribe(1, "#", Options::of(QoS::Level1));
+        router.subscribe(2, "a/b", Options::of(QoS::Level1));
+        router.subscribe(2, "a/b", Options::of(QoS::Level0));
         assert_eq!(found(&router, "a/b"), [(1, QoS::Level2), (2, QoS::Level0)]);
         assert_eq!(found(&router, "x"), [(1, QoS::Level1)]);
         for filter in ["a/b", "a/+", "#", "never"] {
@@ -349,10 +296,10 @@ mod tests {
     fn of_a_group_one_gets_a_message_in_turn_beside_those_who_subscribe_by_themselves() {
         let mut router = Router::default();
         for id in [1, 2, 3] {
-            router.subscribe(id, "$share/crew/a/+", QoS::Level1);
+            router.subscribe(id, "$share/crew/a/+", Options::of(QoS::Level1));
         }
-        router.subscribe(4, "$share/other/a/b", QoS::Level0);
-        router.subscribe(1, "a/#", QoS::Level2);
+        router.subscribe(4, "$share/other/a/b", Options::of(QoS::Level0));
+        router.subscribe(1, "a/#", Options::of(QoS::Level2));
         let turns: Vec<_> = (0..4).map(|_| found(&router, "a/b")).collect();
         for (turn, next) in turns.iter().zip([1, 2, 3, 1]) {
             let mut expected = vec![(1, QoS::Level2), (next, QoS::Level1), (4, QoS::Level0)];
@@ -372,41 +319,20 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_keeps_the_last_message_clears_on_empty_and_is_bounded() {
-        let mut archive = Archive::default();
-        let held = |archive: &Archive, filter: &str| {
-            let mut held = Vec::new();
-            archive.each(filter, |topic, retained| held.push((topic.to_owned(), retained.payload.clone())));
-            held
-        };
-        archive.keep("a/b", &Bytes::from_static(b"1"), QoS::Level1);
-        archive.keep("a/b", &Bytes::from_static(b"22"), QoS::Level1);
-        archive.keep("a", &Bytes::from_static(b"3"), QoS::Level0);
-        archive.keep("$s", &Bytes::from_static(b"4"), QoS::Level0);
-        assert_eq!(held(&archive, "a/b"), [("a/b".into(), Bytes::from_static(b"22"))]);
-        assert_eq!(held(&archive, "a/#").len(), 2, "`a/#` matches `a` too");
-        assert_eq!(held(&archive, "#").len(), 2, "`#` leaves out `$s`");
-        archive.keep("a/b", &Bytes::new(), QoS::Level0);
-        assert!(held(&archive, "a/b").is_empty());
-        for index in 0..MOST_RETAINED {
-            archive.keep(&format!("many/{index}"), &Bytes::from_static(b"x"), QoS::Level0);
-        }
-        assert_eq!(archive.messages.len(), MOST_RETAINED);
-        archive.keep("a", &Bytes::from_static(b"new"), QoS::Level0);
-        assert_eq!(
-            held(&archive, "a"),
-            [("a".into(), Bytes::from_static(b"new"))],
-            "known topics still change"
-        );
-        let mut archive = Archive::default();
-        for index in 0..1_000 {
-            archive.keep(&format!("{index:03}"), &Bytes::from(vec![0; 100_000]), QoS::Level0);
-        }
-        assert_eq!(archive.messages.len(), MOST_RETAINED_BYTES / 100_003);
-        assert_eq!(archive.bytes, archive.messages.len() * 100_003);
+    fn who_wants_nothing_of_its_own_gets_it_by_no_subscription_that_says_so() {
+        let mut router = Router::default();
+        let away = |qos| Options { no_local: true, ..Options::of(qos) };
+        router.subscribe(1, "a", away(QoS::Level2));
+        router.subscribe(1, "+", away(QoS::Level1));
+        router.subscribe(2, "a", away(QoS::Level1));
+        assert_eq!(found_from(&router, "a", Some(1)), [(2, QoS::Level1)]);
+        assert_eq!(found_from(&router, "a", None), [(1, QoS::Level2), (2, QoS::Level1)]);
+        router.subscribe(1, "#", Options::of(QoS::Level0));
+        router.subscribe(1, "+/#", Options::of(QoS::Level0));
+        assert_eq!(found_from(&router, "a", Some(1)), [(1, QoS::Level0), (2, QoS::Level1)]);
     }
 
-    fn filter() -> impl Strategy<Value = String> {
+    pub(in super::super) fn filter() -> impl Strategy<Value = String> {
         let level = prop::sample::select(vec!["a", "b", "", "+", "$x"]);
         (prop::collection::vec(level, 1..4), any::<bool>())
             .prop_map(|(levels, rest)| if rest { levels.join("/") + "/#" } else { levels.join("/") })
@@ -419,23 +345,17 @@ mod tests {
             filters in prop::collection::vec((0u64..4, filter()), 1..20),
             topics in prop::collection::vec(filter().prop_map(|topic| topic.replace(['+', '#'], "a")), 1..20),
         ) {
-            let (mut router, mut archive) = (Router::default(), Archive::default());
+            let mut router = Router::default();
             for (id, filter) in &filters {
-                router.subscribe(*id, filter, QoS::Level1);
+                router.subscribe(*id, filter, Options::of(QoS::Level1));
             }
             for topic in &topics {
-                archive.keep(topic, &Bytes::from_static(b"x"), QoS::Level0);
                 let mut expected: Vec<Id> =
                     filters.iter().filter(|(_, filter)| topic::matches(filter, topic)).map(|(id, _)| *id).collect();
                 expected.sort_unstable();
                 expected.dedup();
                 let found: Vec<Id> = found(&router, topic).into_iter().map(|(id, _)| id).collect();
                 prop_assert_eq!(found, expected, "{} in {:?}", topic, filters);
-            }
-            for (_, filter) in &filters {
-                let mut count = 0;
-                archive.each(filter, |_, _| count += 1);
-                prop_assert_eq!(count, archive.messages.keys().filter(|topic| topic::matches(filter, topic)).count());
             }
             for (id, filter) in &filters {
                 router.unsubscribe(*id, filter);

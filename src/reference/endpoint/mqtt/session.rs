@@ -2,10 +2,14 @@
 
 use std::collections::HashSet;
 
-use mqtt_proto::v3::{Connect, ConnectReturnCode};
+use super::codec::packet::{Connect, Version};
+use super::codec::reason::ReasonCode;
 
 /// `QoS` 2 messages a client may have open, neither released nor forgotten; with one more it is disconnected.
-const MOST_OPEN: usize = 4_096;
+pub(super) const MOST_OPEN: usize = 4_096;
+
+/// The same by MQTT 5, which tells the client so.
+pub(super) const RECEIVE_MAXIMUM: u16 = 1_024;
 
 /// Longest client identifier accepted, bytes.
 const LONGEST_CLIENT: usize = 1_024;
@@ -13,14 +17,16 @@ const LONGEST_CLIENT: usize = 1_024;
 /// Capacity, in packet identifiers, that is kept when nothing is open.
 const IDLE_CAPACITY: usize = 32;
 
-/// Checks a CONNECT of the right version, as MQTT 3.1.1 §3.1.3.1 wants it: who has no name can have no lasting session.
-pub(super) fn greet(connect: &Connect) -> ConnectReturnCode {
-    let unnamed = connect.client_id.is_empty() && !connect.clean_session;
-    if unnamed || connect.client_id.len() > LONGEST_CLIENT {
-        ConnectReturnCode::IdentifierRejected
-    } else {
-        ConnectReturnCode::Accepted
+/// Checks a CONNECT. By MQTT 3.1.1, who has no name can have no lasting session (§3.1.3.1); by MQTT 5 it is given a name.
+///
+/// # Errors
+/// Why the client is not let in.
+pub(super) fn greet(connect: &Connect) -> Result<(), ReasonCode> {
+    let unnamed = connect.client_id.is_empty() && !connect.is_clean;
+    if unnamed && connect.version == Version::V3 || connect.client_id.len() > LONGEST_CLIENT {
+        return Err(ReasonCode::ClientIdentifier);
     }
+    if connect.wants_method { Err(ReasonCode::AuthenticationMethod) } else { Ok(()) }
 }
 
 /// Nanoseconds of silence after which a client counts as gone: one and a half times its keep-alive (§3.1.2.10).
@@ -39,20 +45,21 @@ pub(super) struct Inbound {
 pub(super) struct Full;
 
 impl Inbound {
-    /// Takes note of a `QoS` 2 PUBLISH; whether it is new, and so to be passed on.
-    pub(super) fn publish(&mut self, pid: u16) -> Result<bool, Full> {
-        if self.open.len() >= MOST_OPEN && !self.open.contains(&pid) {
+    /// Takes note of a `QoS` 2 PUBLISH; whether it is new, and so to be passed on. At most `most` may be open.
+    pub(super) fn publish(&mut self, pid: u16, most: usize) -> Result<bool, Full> {
+        if self.open.len() >= most && !self.open.contains(&pid) {
             return Err(Full);
         }
         Ok(self.open.insert(pid))
     }
 
-    /// Takes note of a PUBREL: the identifier may be used anew.
-    pub(super) fn release(&mut self, pid: u16) {
-        self.open.remove(&pid);
+    /// Takes note of a PUBREL: the identifier may be used anew. Whether it was in use.
+    pub(super) fn release(&mut self, pid: u16) -> bool {
+        let known = self.open.remove(&pid);
         if self.open.is_empty() && self.open.capacity() > IDLE_CAPACITY {
             self.open = HashSet::new();
         }
+        known
     }
 
     /// About what it takes in memory, beside itself.
@@ -67,15 +74,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_without_a_name_needs_a_clean_session() {
-        let mut connect = Connect::new("".into(), 0);
-        assert_eq!(greet(&connect), ConnectReturnCode::Accepted);
-        connect.clean_session = false;
-        assert_eq!(greet(&connect), ConnectReturnCode::IdentifierRejected);
-        connect.client_id = "x".into();
-        assert_eq!(greet(&connect), ConnectReturnCode::Accepted);
-        connect.client_id = "x".repeat(1_025).as_str().into();
-        assert_eq!(greet(&connect), ConnectReturnCode::IdentifierRejected);
+    fn who_is_let_in() {
+        let long = "x".repeat(1_025);
+        for (version, client_id, is_clean, wants_method, expected) in [
+            (Version::V3, "", true, false, Ok(())),
+            (Version::V3, "", false, false, Err(ReasonCode::ClientIdentifier)),
+            (Version::V3, "x", false, false, Ok(())),
+            (Version::V3, long.as_str(), true, false, Err(ReasonCode::ClientIdentifier)),
+            (Version::V5, "", false, false, Ok(())),
+            (Version::V5, long.as_str(), false, false, Err(ReasonCode::ClientIdentifier)),
+            (Version::V5, "x", true, true, Err(ReasonCode::AuthenticationMethod)),
+        ] {
+            let connect = Connect {
+                version,
+                client_id: client_id.into(),
+                is_clean,
+                keep_alive_s: 0,
+                will: None,
+                password: None,
+                session_expiry_s: 0,
+                receive_maximum: 1,
+                maximum_packet: 1,
+                wants_method,
+            };
+            assert_eq!(greet(&connect), expected, "{version:?} {client_id:.3}");
+        }
     }
 
     #[test]
@@ -88,22 +111,21 @@ mod tests {
     #[test]
     fn a_repeated_publish_passes_once_until_it_is_released() {
         let mut inbound = Inbound::default();
-        assert_eq!(inbound.publish(7), Ok(true));
-        assert_eq!(inbound.publish(7), Ok(false));
-        assert_eq!(inbound.publish(8), Ok(true));
-        inbound.release(7);
-        inbound.release(7);
-        assert_eq!(inbound.publish(7), Ok(true));
+        assert_eq!(inbound.publish(7, MOST_OPEN), Ok(true));
+        assert_eq!(inbound.publish(7, MOST_OPEN), Ok(false));
+        assert_eq!(inbound.publish(8, MOST_OPEN), Ok(true));
+        assert!(inbound.release(7) && !inbound.release(7));
+        assert_eq!(inbound.publish(7, MOST_OPEN), Ok(true));
     }
 
     #[test]
     fn the_memory_of_open_messages_is_bounded_and_given_back() {
         let mut inbound = Inbound::default();
         for pid in 1..=MOST_OPEN as u16 {
-            assert_eq!(inbound.publish(pid), Ok(true));
+            assert_eq!(inbound.publish(pid, MOST_OPEN), Ok(true));
         }
-        assert_eq!(inbound.publish(5_000), Err(Full));
-        assert_eq!(inbound.publish(5), Ok(false));
+        assert_eq!(inbound.publish(5_000, MOST_OPEN), Err(Full));
+        assert_eq!(inbound.publish(5, MOST_OPEN), Ok(false));
         for pid in 1..=MOST_OPEN as u16 {
             inbound.release(pid);
         }

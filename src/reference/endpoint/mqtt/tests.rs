@@ -19,6 +19,7 @@ use crate::reference::tls::Port;
 use crate::reference::token::Keyring;
 use crate::service::{Queue, Setup};
 
+mod five;
 mod lasting;
 
 /// A running endpoint with its pipeline.
@@ -300,7 +301,7 @@ fn who_may_not_connect_is_told_why() {
     let scene = Scene::new();
     for (bytes, code) in [
         (packet(0x10, &[b"\0\x06MQIsdp\x03\x02\0\0", &text("old")]), 1),
-        (packet(0x10, &[b"\0\x04MQTT\x05\x02\0\0\0", &text("new")]), 1),
+        (packet(0x10, &[b"\0\x04MQTT\x06\x02\0\0\0", &text("new")]), 1),
         (packet(0x10, &[b"\0\x04MQTT\x04\x00\0\0", &text("")]), 2),
         (connect(&"x".repeat(1_025), 0), 2),
     ] {
@@ -446,15 +447,19 @@ fn connections_beyond_the_bound_are_closed_at_once() {
 #[test]
 fn a_client_that_falls_silent_is_disconnected_after_one_and_a_half_keep_alives() {
     let scene = Scene::new();
-    let (mut silent, mut patient) = (scene.dial(), scene.dial());
+    let (mut silent, mut five, mut patient) = (scene.dial(), scene.dial(), scene.dial());
     // From before its last word: on a busy machine the client hears late that it was heard.
     let clock = Monotonic::start();
     silent.send(&connect("silent", 1));
     silent.expect(CONNACK);
+    five.send(&packet(0x10, &[b"\0\x04MQTT\x05\x02\0\x01\0", &text("five")]));
+    five.next();
     patient.send(&connect("patient", 60));
     patient.expect(CONNACK);
     silent.expect_end();
     assert!(clock.now().as_secs_f64() >= 1.49, "after {}", clock.now());
+    five.expect(&[0xe0, 1, 0x8d]);
+    five.expect_end();
     patient.ping();
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use mqtt_proto::Pid;
 
-use super::frame;
+use super::codec;
 
 /// Messages that may be under way at once; further ones wait.
 pub(super) const WINDOW: usize = 1_024;
@@ -41,6 +41,10 @@ pub(super) struct Window {
     copied_bytes: usize,
     next: u16,
     keeps_copies: bool,
+    /// How many may be under way at once.
+    limit: usize,
+    /// Of the open ones the newest so many are due again on this connection and wait for room.
+    held: usize,
 }
 
 impl Default for Window {
@@ -51,6 +55,8 @@ impl Default for Window {
             copied_bytes: 0,
             next: 1,
             keeps_copies: false,
+            limit: WINDOW,
+            held: 0,
         }
     }
 }
@@ -64,7 +70,8 @@ impl Window {
     /// Whether another message may get under way. Identifiers are given out in turn, so of the open messages only the oldest can
     /// still have the next one: then it is waited for.
     pub(super) fn has_room(&self) -> bool {
-        self.len() < WINDOW
+        self.held == 0
+            && self.len() < self.limit
             && self.open.front().is_none_or(|oldest| oldest.pid != self.next)
             && !self.released.contains(&self.next)
     }
@@ -87,7 +94,11 @@ impl Window {
     pub(super) fn received(&mut self, pid: Pid, stage: Stage) -> bool {
         // Acknowledgements come in order, so the one looked for is nearly always the first.
         let at = self.open.iter().position(|open| open.pid == pid.value() && open.stage == stage);
+        let sent = self.open.len() - self.held;
         let Some(open) = at.and_then(|index| self.open.remove(index)) else { return false };
+        if at.is_some_and(|index| index >= sent) {
+            self.held -= 1;
+        }
         self.copied_bytes -= open.copy.map_or(0, |copy| copy.len());
         if stage == Stage::Receive {
             self.released.push_back(open.pid);
@@ -96,6 +107,11 @@ impl Window {
             self.open.shrink_to(IDLE_CAPACITY);
         }
         true
+    }
+
+    /// Whether the PUBCOMP of a message is due.
+    pub(super) fn is_released(&self, pid: Pid) -> bool {
+        self.released.contains(&pid.value())
     }
 
     /// Takes note of a PUBCOMP; whether one was due.
@@ -110,15 +126,27 @@ impl Window {
         true
     }
 
-    /// Appends everything that is due again on a new connection: each PUBLISH, marked as repeated, then each PUBREL.
-    pub(super) fn repeat(&mut self, out: &mut Vec<u8>) {
+    /// Begins a new connection, on which the client takes up to `most` messages that it has not acknowledged: appends what is due
+    /// again of each PUBLISH, marked as repeated, as far as that goes, and each PUBREL.
+    pub(super) fn repeat(&mut self, most: usize, out: &mut Vec<u8>) {
+        self.limit = most.min(WINDOW);
+        self.held = if self.keeps_copies { self.open.len() } else { 0 };
         out.reserve(self.copied_bytes);
-        for copy in self.open.iter_mut().filter_map(|open| open.copy.as_mut()) {
-            frame::mark_repeated(copy);
-            out.extend_from_slice(copy);
-        }
+        self.repeat_more(out);
         for pid in &self.released {
-            frame::encode_pubrel(*pid, out);
+            codec::encode_pubrel(*pid, out);
+        }
+    }
+
+    /// Appends what is due again and has waited for room.
+    pub(super) fn repeat_more(&mut self, out: &mut Vec<u8>) {
+        while self.held > 0 && self.len() - self.held < self.limit {
+            let next = self.open.len() - self.held;
+            self.held -= 1;
+            if let Some(copy) = self.open.get_mut(next).and_then(|open| open.copy.as_mut()) {
+                codec::mark_repeated(copy);
+                out.extend_from_slice(copy);
+            }
         }
     }
 
@@ -149,8 +177,10 @@ mod tests {
     use mqtt_proto::QoS;
     use mqtt_proto::v3::Packet;
 
-    use super::super::frame::Message;
+    use super::super::codec::Message;
+    use super::super::codec::packet::Version;
     use super::*;
+    use crate::clock::Tick;
 
     fn pid(value: u16) -> Pid {
         Pid::try_from(value).unwrap()
@@ -158,17 +188,23 @@ mod tests {
 
     fn begin(window: &mut Window, payload: &[u8], qos: QoS) {
         let mut bytes = Vec::new();
-        let place = Message { topic: "t", payload, qos, retained: true }.encode(qos, &mut bytes);
+        let message = Message { retained: true, ..Message::plain("t", payload, qos) };
+        let place = message.encode(Version::V3, qos, Tick(0), &mut bytes).pid;
         let stage = if qos == QoS::Level1 { Stage::Acknowledge } else { Stage::Receive };
         window.begin(&mut bytes, place, stage);
     }
 
     /// What is sent on a new connection, in words.
     fn repeated(window: &mut Window) -> Vec<String> {
-        let (mut bytes, mut words) = (Vec::new(), Vec::new());
-        window.repeat(&mut bytes);
-        while let Some((packet, length)) = frame::decode(&bytes).unwrap() {
-            bytes.drain(..length);
+        let mut bytes = Vec::new();
+        window.repeat(WINDOW, &mut bytes);
+        words(bytes)
+    }
+
+    fn words(mut bytes: Vec<u8>) -> Vec<String> {
+        let mut words = Vec::new();
+        while let Some(packet) = Packet::decode(&bytes).unwrap() {
+            bytes.drain(..packet.encode_len().unwrap());
             words.push(match packet {
                 Packet::Publish(publish) => {
                     assert!(publish.dup && publish.retain, "the copy differs in DUP only");
@@ -204,6 +240,33 @@ mod tests {
             assert!(window.completed(pid(due)) && !window.completed(pid(due)));
         }
         assert_eq!((repeated(&mut window).len(), window.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_due_again_waits_for_room_that_the_client_has_and_goes_first() {
+        let mut window = Window::default();
+        window.keep_copies();
+        for payload in [b"a", b"b", b"c"] {
+            begin(&mut window, payload, QoS::Level1);
+        }
+        begin(&mut window, b"d", QoS::Level2);
+        window.received(pid(4), Stage::Receive);
+        let mut bytes = Vec::new();
+        window.repeat(2, &mut bytes);
+        assert_eq!(words(bytes), ["PUBLISH 1 a", "PUBREL 4"], "an exchange that is not over counts");
+        let more = |window: &mut Window| {
+            let mut bytes = Vec::new();
+            window.repeat_more(&mut bytes);
+            words(bytes)
+        };
+        assert!(more(&mut window).is_empty() && !window.has_room());
+        window.completed(pid(4));
+        assert_eq!(more(&mut window), ["PUBLISH 2 b"]);
+        assert!(window.received(pid(3), Stage::Acknowledge), "acknowledged before it was sent again");
+        window.received(pid(1), Stage::Acknowledge);
+        assert!(more(&mut window).is_empty() && window.has_room());
+        begin(&mut window, b"e", QoS::Level1);
+        assert!(!window.has_room());
     }
 
     #[test]

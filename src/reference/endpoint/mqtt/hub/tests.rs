@@ -27,13 +27,14 @@ fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
     (Hub::new(Rc::new(dispatcher)), messages)
 }
 
-/// Whether the publisher of a reading hears of it.
-fn hears(hub: &Hub, peer: &Peer) -> bool {
+/// What the publisher of a reading hears of it.
+fn heard(hub: &Hub, peer: &Peer, hears_reasons: bool) -> Option<ReasonCode> {
     let (grant, source) = (Grant::open(), Source::new(Ipv4Addr::LOCALHOST.into()));
     let sender = Sender { grant: &grant, source: &source };
-    let taken = hub.reading(peer, sender, "d", READING, hub.dispatcher.pipeline.now());
-    let Taken::Decided(heard) = taken else { panic!("there is nobody to be asked") };
-    heard
+    let from = Publisher { peer, sender, hears_reasons };
+    let taken = hub.reading(from, "d", READING, hub.dispatcher.pipeline.now());
+    let Taken::Decided(reason) = taken else { panic!("there is nobody to be asked") };
+    reason
 }
 
 const READING: &[u8] = br#"{"device":"d","seq":1,"value":1}"#;
@@ -43,7 +44,7 @@ fn no_more_readings_go_out_than_there_is_room_for_verdicts() {
     let (hub, mut messages) = hub_of(&Setup::default(), 4);
     let peer = hub.enter();
     for _ in 0..100 {
-        assert!(hears(&hub, &peer));
+        assert_eq!(heard(&hub, &peer, false), Some(ReasonCode::Success));
     }
     assert_eq!((peer.pending.get(), hub.dispatcher.metrics.received.get()), (4, 100));
     assert_eq!(hub.dispatcher.metrics.shed_total(), 96);
@@ -58,16 +59,20 @@ fn no_more_readings_go_out_than_there_is_room_for_verdicts() {
 
 #[test]
 fn publishers_hear_of_refusals_as_much_as_they_are_to() {
-    for (mqtt, acknowledged, told) in [
-        (RefusalNotice::Verdict, true, true),
-        (RefusalNotice::Silence, true, false),
-        (RefusalNotice::Withhold, false, false),
+    let (success, quota) = (Some(ReasonCode::Success), Some(ReasonCode::QuotaExceeded));
+    for (mqtt, hears_reasons, reason, told) in [
+        (RefusalNotice::Verdict, false, success, true),
+        (RefusalNotice::Silence, false, success, false),
+        (RefusalNotice::Withhold, false, None, false),
+        (RefusalNotice::Verdict, true, quota, false),
+        (RefusalNotice::Silence, true, success, false),
+        (RefusalNotice::Withhold, true, None, false),
     ] {
         let setup = Setup { admission: Admission { mqtt, ..Admission::default() }, ..Setup::default() };
         let (hub, _words) = hub_of(&setup, 0);
         let peer = hub.enter();
-        hub.subscribe(peer.id, "devices/d/verdicts", QoS::Level0);
-        assert_eq!(hears(&hub, &peer), acknowledged, "{}", mqtt.name());
+        hub.subscribe(peer.id, "devices/d/verdicts", Options::of(QoS::Level0));
+        assert_eq!(heard(&hub, &peer, hears_reasons), reason, "{}", mqtt.name());
         assert_eq!(!peer.outbox.borrow().unwritten().is_empty(), told, "{}", mqtt.name());
         hub.dispatcher.pipeline.stop();
     }
@@ -78,19 +83,20 @@ fn with_a_forgotten_session_go_its_subscriptions_and_its_messages_which_are_coun
     let (hub, _words) = hub_of(&Setup::default(), 4);
     let peer = hub.enter();
     assert!(hub.claim(&"x".into(), &peer, true).is_none());
+    peer.last_for(1);
     for filter in ["a", "a/+", "#"] {
-        hub.subscribe(peer.id, filter, QoS::Level1);
+        hub.subscribe(peer.id, filter, Options::of(QoS::Level1));
         peer.filters.borrow_mut().push(filter.into());
     }
-    let message = Message { topic: "a", payload: b"x", qos: QoS::Level1, retained: false };
-    hub.publish(&message);
+    let message = Message::plain("a", b"x", QoS::Level1);
+    assert!(hub.publish(&message, None));
     hub.part(&peer);
-    hub.publish(&message);
+    assert!(hub.publish(&message, None));
     assert_eq!(hub.dispatcher.metrics.mqtt_dropped.get(), 0);
     hub.expire(Tick::FAR);
     assert_eq!(hub.dispatcher.metrics.mqtt_dropped.get(), 2, "one unacknowledged, one that came meanwhile");
     let mut found = Vec::new();
-    hub.router.borrow().collect("a", &mut found);
+    hub.router.borrow().collect("a", None, &mut found);
     assert_eq!(found, []);
     assert!(hub.claim(&"x".into(), &hub.enter(), true).is_none());
     hub.dispatcher.pipeline.stop();
@@ -104,7 +110,8 @@ fn whichever_way_a_session_ends_its_subscriptions_end_with_it() {
     {
         let old = hub.enter();
         assert!(hub.claim(&"x".into(), &old, was_lasting).is_none());
-        hub.subscribe(old.id, "a", QoS::Level1);
+        old.last_for(u64::from(was_lasting));
+        hub.subscribe(old.id, "a", Options::of(QoS::Level1));
         old.filters.borrow_mut().push("a".into());
         if is_away {
             hub.part(&old);
@@ -115,7 +122,7 @@ fn whichever_way_a_session_ends_its_subscriptions_end_with_it() {
             hub.part(&new);
         }
         let mut found = Vec::new();
-        hub.router.borrow().collect("a", &mut found);
+        hub.router.borrow().collect("a", None, &mut found);
         assert_eq!(found, [], "lasting {was_lasting}, away {is_away}");
     }
     assert_eq!(hub.registry.borrow().peers().count(), 0);
@@ -126,7 +133,7 @@ fn whichever_way_a_session_ends_its_subscriptions_end_with_it() {
 fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
     let (hub, _words) = hub_of(&Setup::default(), 4);
     let peer = hub.enter();
-    hub.subscribe(peer.id, "alerts/+/+", QoS::Level0);
+    hub.subscribe(peer.id, "alerts/+/+", Options::of(QoS::Level0));
     let alert = Alert {
         device: Some("a/b#".into()),
         seq: Some(1),
