@@ -66,6 +66,7 @@ mod polling;
 mod probe;
 #[path = "support/program.rs"]
 mod program;
+mod prometheus;
 mod reconnect;
 mod recording;
 mod report;

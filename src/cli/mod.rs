@@ -18,6 +18,7 @@ mod folder;
 mod lab;
 mod man;
 mod merge;
+mod metrics;
 mod new;
 #[cfg(unix)]
 mod phase;

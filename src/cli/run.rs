@@ -8,11 +8,13 @@ use std::sync::Arc;
 use super::args::{ReportScreenArgs, RunArgs};
 use super::exit::Exit;
 use super::export::{ExportArgs, Subject};
+use super::metrics::{self, MetricsDoor};
 use super::signal::Interrupts;
 use super::stored::RESULTS;
 use super::watch::viewer::{self, Door, Notes, PageServer, Viewer};
 use super::{CliError, report, screen, settle, shard, unanswered};
 use crate::display::{Progress, ProgressMode, Style};
+use crate::results::MetricBoard;
 use crate::run::{Finished, Observer, Run, Settings, Steering, profile};
 use crate::scenario::{Plan, Scenario, load_budgets};
 
@@ -46,6 +48,10 @@ pub(super) struct ConductArgs {
     #[arg(long, value_name = "IP:PORT")]
     pub(super) live_on: Option<SocketAddr>,
 
+    /// Serve the figures so far for Prometheus while the run is on, at /metrics of this port of the loopback, or of IP:PORT
+    #[arg(long, value_name = "ADDR", value_parser = metrics::address)]
+    pub(super) metrics: Option<SocketAddr>,
+
     #[command(flatten)]
     pub(super) screen: ReportScreenArgs,
 
@@ -76,6 +82,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, CliError> {
 pub(super) struct Views {
     live: bool,
     door: Option<Door>,
+    metrics: Option<MetricsDoor>,
 }
 
 /// Prepares what is asked for, before anything is sent: who asked for a page would miss it.
@@ -85,7 +92,8 @@ pub(super) struct Views {
 pub(super) fn views(args: &ConductArgs) -> Result<Views, CliError> {
     let terminal = (args.live || args.live_on.is_some()).then(viewer::has_terminal).transpose()?;
     let door = args.live_on.map(Door::open).transpose()?;
-    Ok(Views { live: args.live && terminal == Some(true), door })
+    let metrics = args.metrics.map(MetricsDoor::open).transpose()?;
+    Ok(Views { live: args.live && terminal == Some(true), door, metrics })
 }
 
 /// The settings of a run of a whole plan.
@@ -95,13 +103,17 @@ pub(super) fn settings(args: &ConductArgs) -> Settings {
         label: args.label.clone(),
         workers: args.workers.map(usize::from),
         profile: profile::place(),
+        metrics: args.metrics.map(|_| MetricBoard::default()),
         ..Settings::default()
     }
 }
 
 /// Drives a run that is prepared, and reports.
 pub(super) fn drive(args: &ConductArgs, run: Run, views: Views) -> Result<Exit, CliError> {
-    let Views { live, door } = views;
+    let Views { live, door, metrics } = views;
+    if let Some((metrics, board)) = metrics.zip(run.metrics()) {
+        metrics.serve(board.clone()).map_err(CliError::failed)?;
+    }
     let notes = Arc::new(Notes::default());
     let observer: Arc<dyn Observer> = if live { notes.clone() } else { Arc::new(progress(args.quiet, &run)) };
     let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));

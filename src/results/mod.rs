@@ -20,6 +20,7 @@ pub(crate) use collect::budget::{confine, cut_short, judge, left_out};
 pub(crate) use collect::collector::Collector;
 pub use collect::collector::recorders;
 pub use collect::interval::{IntervalReport, Progress};
+pub use collect::metric_board::MetricBoard;
 pub(crate) use collect::pause::OwnPause;
 pub(crate) use collect::refusal::Refused;
 pub(crate) use collect::run_files::RunFiles;

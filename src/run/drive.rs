@@ -132,6 +132,7 @@ impl Drive {
         let part = run.settings.part;
         let privacy = privacy(&run.plan, &run.targets, run.token);
         let (recorders, collector) = results::recorders(&run.layout, run.workers);
+        let collector = collector.with_board(run.settings.metrics.clone());
         let recorders =
             recorders.into_iter().map(|recorder| recorder.with_privacy(privacy.clone())).collect();
         // Interrupts are heard from here on: subscribers may be waited for long.
@@ -374,7 +375,10 @@ fn standing(layout: &Layout, found: &Standing) -> Vec<SubscriberFacts> {
 
 /// Tells the observers what is about to be done.
 fn describe(run: &Run, manifest: &Manifest, observers: &Observers, bundled: bool) {
-    let Run { plan, targets, settings: super::Settings { part, .. }, .. } = run;
+    let Run { plan, targets, settings: super::Settings { part, metrics, .. }, .. } = run;
+    if let Some(board) = metrics {
+        board.name(&plan.scenario().name, &manifest.run_id);
+    }
     let place = if bundled { "the bundled reference system" } else { "your targets" };
     let shard = part.shard();
     observers.note(&format!(

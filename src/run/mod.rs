@@ -39,7 +39,7 @@ pub use target::secure;
 
 use crate::record::{Layout, Protocol, RunToken, Shard};
 use crate::reference::Server;
-use crate::results::LabFacts;
+use crate::results::{LabFacts, MetricBoard};
 use crate::scenario::Plan;
 use crate::service;
 use crate::units::figure::{count, plural, rate};
@@ -97,6 +97,8 @@ pub struct Settings {
     pub notes: Vec<String>,
     /// The exercise it is made for, and what was predicted.
     pub lab: Option<LabFacts>,
+    /// Where its figures are put while it is on.
+    pub metrics: Option<MetricBoard>,
 }
 
 impl Default for Settings {
@@ -112,6 +114,7 @@ impl Default for Settings {
             profile: None,
             notes: Vec::new(),
             lab: None,
+            metrics: None,
         }
     }
 }
@@ -166,6 +169,11 @@ impl Run {
     /// Phases, fleets and faults, as observers need them.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
+    }
+
+    /// Where its figures are put while it is on, if that was asked for.
+    pub const fn metrics(&self) -> Option<&MetricBoard> {
+        self.settings.metrics.as_ref()
     }
 
     /// Makes the run's directory and begins to drive the plan, at the instant it asks for. `observers` are told what happens.

@@ -1,6 +1,6 @@
 //! What is counted of jobs, by class.
 
-use crate::reference::metric::TimeHistogram;
+use crate::metric::TimeHistogram;
 
 /// What was counted of the jobs of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

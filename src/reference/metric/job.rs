@@ -1,6 +1,6 @@
 //! What is counted of jobs, by class.
 
-use super::family::{Family, Kind, Value};
+use crate::metric::{Family, Kind, Value};
 use crate::reference::job::{Figures, Tally};
 
 /// The kind of a figure, its name, its help, and what it is.

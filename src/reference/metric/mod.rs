@@ -1,21 +1,15 @@
 //! What the service counts of itself, for Prometheus.
 
 mod count;
-mod family;
-mod histogram;
 mod job;
-mod protobuf;
 mod state;
 #[cfg(test)]
 mod tests;
-mod text;
 mod time;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) use self::count::{Counter, Gauge};
-use self::family::{Family, Kind};
-pub(super) use self::histogram::TimeHistogram;
 pub(super) use self::time::{Endpoint, ResponseTimes};
 use super::answer::Reason;
 use super::cache::Tier;
@@ -24,6 +18,7 @@ use super::job::Figures;
 use super::state::Report;
 use super::tls::HandshakeEnd;
 use crate::clock::ProcessUse;
+use crate::metric::{self, Family, Kind};
 use crate::service::{FaultKind, Priority};
 
 const REASONS: [Reason; 7] = [
@@ -247,14 +242,14 @@ impl Metrics {
         self.tiers[tier as usize].get()
     }
 
-    /// Everything in the `OpenMetrics` text format.
-    pub(super) fn text(&self, now: &Snapshot, serving: &ServingSnapshot) -> String {
-        text::encode(&self.families(now, serving))
-    }
-
-    /// Everything as Prometheus's own messages, native histograms among them.
-    pub(super) fn protobuf(&self, now: &Snapshot, serving: &ServingSnapshot) -> Vec<u8> {
-        protobuf::encode(&self.families(now, serving))
+    /// Everything, as one who sends these `Accept` header fields can read it, and its content type.
+    pub(super) fn page<'a>(
+        &self,
+        now: &Snapshot,
+        serving: &ServingSnapshot,
+        accepts: impl IntoIterator<Item = &'a str>,
+    ) -> (&'static str, Vec<u8>) {
+        metric::encode(&self.families(now, serving), accepts)
     }
 
     fn families(&self, now: &Snapshot, serving: &ServingSnapshot) -> Vec<Family> {

@@ -1,6 +1,6 @@
 //! What is counted of the state that outlives a crash.
 
-use super::family::{Family, Kind};
+use crate::metric::{Family, Kind};
 use crate::reference::state::Report;
 
 impl Report {

@@ -34,7 +34,7 @@ fn scene() -> (Metrics, Snapshot, ServingSnapshot) {
 #[test]
 fn the_text_says_what_was_counted() {
     let (metrics, now, serving) = scene();
-    let text = metrics.text(&now, &serving);
+    let text = String::from_utf8(metrics.page(&now, &serving, []).1).unwrap();
     for line in [
         "# TYPE squall_readings_received counter",
         "squall_readings_received_total 5",
@@ -137,7 +137,7 @@ fn family<'b>(mut all: &'b [u8], name: &str) -> Vec<Vec<(u64, Held<'b>)>> {
 #[test]
 fn prometheus_gets_native_buckets_that_agree_with_the_classic_ones() {
     let (metrics, now, serving) = scene();
-    let all = metrics.protobuf(&now, &serving);
+    let (_, all) = metrics.page(&now, &serving, ["application/vnd.google.protobuf"]);
     let received = &family(&all, "squall_readings_received_total")[0];
     assert_eq!(fields(received[0].1.bytes()), [(1, Held::Double(5.0))]);
     let responses = family(&all, "squall_response_seconds");

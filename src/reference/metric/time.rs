@@ -1,7 +1,6 @@
 //! How long readings took, by the protocol they came over. Owned by the serving thread, which hands every verdict over.
 
-use super::family::{Family, Kind, Value};
-use super::histogram::TimeHistogram;
+use crate::metric::{Family, Kind, TimeHistogram, Value};
 use crate::reference::reading::StageTimes;
 
 /// Which way a reading came.

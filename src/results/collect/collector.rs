@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::interval::IntervalReport;
+use super::metric_board::MetricBoard;
 use super::pipeline::IntervalPipeline;
 use super::run_files::RunFiles;
 use super::total::Totals;
@@ -101,6 +102,15 @@ impl Collector {
     #[must_use]
     pub fn with_refusals(mut self, devices: Vec<Option<u32>>) -> Self {
         self.pipeline.watch_refusals(devices);
+        self
+    }
+
+    /// Has it put every interval on `board`, where there is one, as it ends.
+    #[must_use]
+    pub fn with_board(mut self, board: Option<MetricBoard>) -> Self {
+        if let Some(board) = board {
+            self.pipeline.tell(board);
+        }
         self
     }
 

@@ -4,6 +4,7 @@ pub(super) mod budget;
 pub(super) mod collector;
 pub(super) mod interval;
 pub(super) mod measurement;
+pub(super) mod metric_board;
 pub(super) mod pause;
 pub(super) mod pipeline;
 pub(super) mod refusal;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::budget::BudgetWatch;
 use super::interval::{IntervalReport, ReportBuilder, observation};
+use super::metric_board::MetricBoard;
 use super::refusal::RefusalWatch;
 use super::run_files::RunFiles;
 use super::total::Totals;
@@ -29,6 +30,8 @@ pub(crate) struct IntervalPipeline {
     faults: FaultWatch,
     budgets: BudgetWatch,
     refusals: RefusalWatch,
+    /// Where the figures of a run under way are read.
+    board: Option<MetricBoard>,
     /// Failures of which the file does not know yet.
     untold: bool,
     /// Slow readings of which the file does not know yet.
@@ -47,6 +50,7 @@ impl IntervalPipeline {
             faults: FaultWatch::new(Arc::clone(&layout), log),
             budgets: BudgetWatch::default(),
             refusals: RefusalWatch::default(),
+            board: None,
             untold: false,
             unlisted: false,
             layout,
@@ -72,6 +76,11 @@ impl IntervalPipeline {
     /// is expected.
     pub(crate) fn watch_refusals(&mut self, devices: Vec<Option<u32>>) {
         self.refusals = RefusalWatch::new(devices);
+    }
+
+    /// Has it put every interval on `board`.
+    pub(crate) fn tell(&mut self, board: MetricBoard) {
+        self.board = Some(board);
     }
 
     /// Where the last interval ended.
@@ -126,6 +135,9 @@ impl IntervalPipeline {
                 .and_then(|()| files.append(&self.layout, (start, end), &faults, &mut batch));
         }
         self.totals.absorb(&batch, end);
+        if let Some(board) = &self.board {
+            board.add(&self.layout, &batch, &active);
+        }
         self.written_to = end;
         self.untold |= !batch.failures.is_empty();
         self.unlisted |= !batch.slow.is_empty();

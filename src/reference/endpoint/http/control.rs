@@ -19,15 +19,8 @@ use crate::reference::token::Grant;
 use crate::reference::window::WindowSummary;
 use crate::service::Priority;
 
-/// What browsers and most collectors read.
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Dead letters of one answer.
 const MOST_LETTERS: usize = 100;
-/// What Prometheus asks for where it takes native histograms.
-const PROTOBUF_KIND: &str = "application/vnd.google.protobuf";
-const PROTOBUF: &str =
-    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
-
 /// What the service does now, as `/v1/realtime` tells it.
 #[derive(Serialize)]
 struct Realtime {
@@ -367,8 +360,6 @@ const fn probe(is_well: bool) -> StatusCode {
 pub(super) fn metrics(headers: &HeaderMap, dispatcher: &Dispatcher) -> Reply {
     let (now, serving) = (dispatcher.pipeline.snapshot(), dispatcher.serving_snapshot());
     let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if accepts.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(PROTOBUF_KIND)) {
-        return reply(StatusCode::OK, PROTOBUF, dispatcher.metrics.protobuf(&now, &serving));
-    }
-    reply(StatusCode::OK, METRICS, dispatcher.metrics.text(&now, &serving))
+    let (kind, page) = dispatcher.metrics.page(&now, &serving, accepts);
+    reply(StatusCode::OK, kind, page)
 }

@@ -23,10 +23,10 @@ const CLASSIC: [u64; 17] = [
 ];
 
 /// Each power of two is divided into `2^SCHEMA` native buckets (Prometheus, native histograms).
-pub(super) const SCHEMA: i32 = 3;
+pub(crate) const SCHEMA: i32 = 3;
 const PARTS: i32 = 1 << SCHEMA;
 /// Times up to this count as nothing, seconds: the usual threshold, 2^-128.
-pub(super) const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
+pub(crate) const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
 /// Where the native buckets begin within a power of two: `2^(n/8) / 2`.
 const STARTS: [f64; PARTS as usize] = [
     0.5,
@@ -45,7 +45,7 @@ const NATIVE: usize = HIGHEST as usize + 1;
 
 /// How often which times came.
 #[derive(Debug, Clone)]
-pub(in crate::reference) struct TimeHistogram {
+pub(crate) struct TimeHistogram {
     count: u64,
     sum_ns: u64,
     zero: u64,
@@ -62,35 +62,40 @@ impl Default for TimeHistogram {
 
 impl TimeHistogram {
     /// Takes note of a time, nanoseconds.
-    pub(in crate::reference) fn note(&mut self, ns: u64) {
-        self.count += 1;
-        self.sum_ns = self.sum_ns.saturating_add(ns);
+    pub(crate) fn note(&mut self, ns: u64) {
+        self.note_many(ns, 1);
+    }
+
+    /// Takes note of a time that came so often, nanoseconds.
+    pub(crate) fn note_many(&mut self, ns: u64, times: u64) {
+        self.count += times;
+        self.sum_ns = self.sum_ns.saturating_add(ns.saturating_mul(times));
         if let Some(bucket) = self.classic.get_mut(CLASSIC.partition_point(|bound| *bound < ns)) {
-            *bucket += 1;
+            *bucket += times;
         }
         if ns == 0 {
-            self.zero += 1;
+            self.zero += times;
         } else {
-            self.native[place(ns as f64 / 1e9)] += 1;
+            self.native[place(ns as f64 / 1e9)] += times;
         }
     }
 
-    pub(super) const fn count(&self) -> u64 {
+    pub(crate) const fn count(&self) -> u64 {
         self.count
     }
 
     /// All times together, seconds.
-    pub(super) fn sum(&self) -> f64 {
+    pub(crate) fn sum(&self) -> f64 {
         self.sum_ns as f64 / 1e9
     }
 
     /// Times of nothing.
-    pub(super) const fn zero(&self) -> u64 {
+    pub(crate) const fn zero(&self) -> u64 {
         self.zero
     }
 
     /// The classic buckets: how many times were at most so many seconds; the last one holds all.
-    pub(super) fn classic(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+    pub(crate) fn classic(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         let bounds = CLASSIC.iter().zip(&self.classic).scan(0, |so_far, (bound, count)| {
             *so_far += count;
             Some((*bound as f64 / 1e9, *so_far))
@@ -99,7 +104,7 @@ impl TimeHistogram {
     }
 
     /// The native buckets that are not empty, by their number in Prometheus's scheme: number `n` reaches up to `2^(n/8)` seconds.
-    pub(super) fn native(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+    pub(crate) fn native(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
         let numbered = (POWERS.start * PARTS..).zip(&self.native);
         numbered.filter(|(_, count)| **count > 0).map(|(number, count)| (number, *count))
     }
