@@ -32,6 +32,7 @@ const STOREYS: [(&str, u8); 27] = [
     ("reference", 4),
     ("engine", 5),
     ("compare", 3),
+    ("capacity", 4),
     ("run", 6),
     ("calibration", 7),
     ("display", 7),
@@ -59,7 +60,7 @@ const BRIDGES: [(&str, &str, &str); 7] = [
 ];
 
 /// Edges that the storeys would allow but that must not be: (room, what it must not import, why).
-const BANS: [(&str, &str, &str); 14] = [
+const BANS: [(&str, &str, &str); 16] = [
     ("engine", "results", "a run hands the engine its sinks"),
     ("engine", "reference", "the engine drives any target alike"),
     ("display", "reference", "screens show recorded figures"),
@@ -74,6 +75,8 @@ const BANS: [(&str, &str, &str); 14] = [
     ("compare", "scenario", "stored runs are compared, whatever made them"),
     ("compare", "protocol", "stored runs are compared, whatever made them"),
     ("compare", "reference", "stored runs are compared, whatever made them"),
+    ("capacity", "results", "a search is told what its probes saw, whatever made them"),
+    ("capacity", "protocol", "a search is told what its probes saw, whatever made them"),
 ];
 
 /// Effects and the only rooms that may have them. A word counts where it stands in code outside tests.
@@ -107,8 +110,10 @@ const EFFECTS: [(&str, &[&str], &[&str]); 9] = [
 ];
 
 /// Rooms whose decisions are pure: no runtime, no threads.
-const PURE: [&str; 10] =
-    ["units", "seed", "record", "arrival", "fleet", "fault", "language", "metric", "service", "budget"];
+const PURE: [&str; 11] = [
+    "units", "seed", "record", "arrival", "fleet", "fault", "language", "metric", "service", "budget",
+    "capacity",
+];
 
 const MOST_LINES: usize = 500;
 const MOST_TEST_LINES: usize = 600;

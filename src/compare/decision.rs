@@ -77,6 +77,36 @@ pub(super) struct CellContext {
     pub(super) cells: usize,
 }
 
+/// The rule by which an effect is a regression, an improvement, no difference, or open.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rule {
+    /// The significance level.
+    pub alpha: f64,
+    /// Effects up to this, either way, are taken for noise.
+    pub threshold: f64,
+}
+
+impl Rule {
+    /// What is said of `effect`, positive being worse, with its 90 % interval and its two-sided p-value; and whether all of the interval
+    /// bears it out.
+    ///
+    /// Regression and improvement ask for significance and an effect beyond the threshold; no difference for the 90 % interval
+    /// to lie within it (two one-sided tests, Schuirmann 1987).
+    pub(crate) fn judge(&self, effect: f64, [low, high]: [f64; 2], p: f64) -> (Decision, bool) {
+        let Self { alpha, threshold } = *self;
+        let identical = effect == 0.0 && low == 0.0 && high == 0.0;
+        if p <= alpha && effect > threshold {
+            (Decision::Regression, low > threshold)
+        } else if p <= alpha && effect < -threshold {
+            (Decision::Improvement, high < -threshold)
+        } else if identical || -threshold < low && high < threshold {
+            (Decision::NoDifference, true)
+        } else {
+            (Decision::Inconclusive, false)
+        }
+    }
+}
+
 /// A difference of means with its uncertainty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Estimate {
@@ -120,24 +150,13 @@ impl Estimate {
         [self.effect - half, self.effect + half]
     }
 
-    /// What is said of a cell with this estimate and adjusted p-value.
-    ///
-    /// Regression and improvement ask for significance and an effect beyond `threshold`; no difference for the 90 % interval
-    /// to lie within it (two one-sided tests, Schuirmann 1987).
+    /// What is said of a cell with this estimate and adjusted p-value, by [`Rule::judge`].
     pub(super) fn judge(&self, p: f64, threshold: f64, asked: CellContext) -> CellDecision {
-        let ([low, high], alpha) = (self.interval(0.9), asked.alpha);
-        let identical = self.effect == 0.0 && self.error == 0.0;
-        let said = |verdict, certain| CellDecision { verdict, certain, more_pairs: None, withdrawn: None };
-        if p <= alpha && self.effect > threshold {
-            said(Decision::Regression, low > threshold)
-        } else if p <= alpha && self.effect < -threshold {
-            said(Decision::Improvement, high < -threshold)
-        } else if identical || -threshold < low && high < threshold {
-            said(Decision::NoDifference, true)
-        } else {
-            let more_pairs = self.more_pairs(threshold, asked);
-            CellDecision { more_pairs, ..said(Decision::Inconclusive, false) }
-        }
+        let rule = Rule { alpha: asked.alpha, threshold };
+        let (verdict, certain) = rule.judge(self.effect, self.interval(0.9), p);
+        let is_open = verdict == Decision::Inconclusive;
+        let more_pairs = if is_open { self.more_pairs(threshold, asked) } else { None };
+        CellDecision { verdict, certain, more_pairs, withdrawn: None }
     }
 
     /// About how many further pairs would decide, if effect and spread stay as they are: for the difference to be seen

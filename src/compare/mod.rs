@@ -23,7 +23,7 @@ pub(crate) use comparison::{
 };
 #[cfg(test)]
 pub(crate) use comparison::{CellDecision, Design, SCHEMA, Side};
-pub(crate) use decision::{Settings, Thresholds};
+pub(crate) use decision::{Rule, Settings, Thresholds};
 pub(crate) use evidence::{Evidence, Refusal};
 pub(crate) use judge::{Pair, confirm, paired, unpaired};
 pub(crate) use noise::{Detectable, NoiseProfile};
@@ -31,3 +31,4 @@ pub(crate) use noise::{Detectable, NoiseProfile};
 pub(crate) use self_test::{Demand, Rates, Row};
 pub(crate) use self_test::{LOOK_ALPHAS, LOOKS, SelfTest, self_test};
 pub(crate) use simulation::{random_order, repeats};
+pub(crate) use statistic::t_tail;

@@ -41,6 +41,11 @@ pub(super) fn t_quantile(p: f64, df: f64) -> f64 {
     QUANTILES.with_borrow_mut(|kept| *kept.entry((p.to_bits(), df.to_bits())).or_insert_with(invert))
 }
 
+/// The probability that Student's t with `df` degrees of freedom is further from 0 than `t`; 1 where that is not defined.
+pub(crate) fn t_tail(t: f64, df: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, df).map_or(1.0, |law| if t.is_nan() { 1.0 } else { 2.0 * law.cdf(-t.abs()) })
+}
+
 /// Mean and standard deviation (n − 1) of `values`; the deviation of fewer than two is 0.
 pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
@@ -277,6 +282,15 @@ mod tests {
         {
             assert!((t_quantile(p, df) - t).abs() < 5e-4, "{p} {df}");
         }
+    }
+
+    #[test]
+    fn tails_of_students_t_are_the_inverse_of_its_quantiles() {
+        for (p, df) in [(0.975, 7.0), (0.95, 5.0), (0.995, 9.0)] {
+            let tail = t_tail(-t_quantile(p, df), df);
+            assert!((tail - 2.0 * (1.0 - p)).abs() < 1e-9, "{p} {df} {tail}");
+        }
+        assert_eq!((t_tail(0.0, 3.0), t_tail(f64::NAN, 3.0), t_tail(2.0, 0.0)), (1.0, 1.0, 1.0));
     }
 
     #[test]
