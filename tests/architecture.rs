@@ -13,7 +13,7 @@ mod protocol;
 mod syntax;
 
 /// Rooms and their storeys: a room imports only from a lower storey, never sideways or up.
-const STOREYS: [(&str, u8); 27] = [
+const STOREYS: [(&str, u8); 28] = [
     ("units", 0),
     ("seed", 0),
     ("clock", 0),

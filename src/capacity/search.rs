@@ -122,8 +122,9 @@ impl Search {
     fn settled(&self) -> Finding {
         let Fit { factor, low, high, .. } = self.fit();
         let (Settings { lowest, precision, .. }, end) = (self.settings, self.end());
-        if low >= end.factor() * (1.0 - precision) {
-            Finding::AtLeast { factor: low.min(self.highest_judged()), end }
+        let shown = low.min(self.highest_judged());
+        if shown >= end.factor() * (1.0 - precision) {
+            Finding::AtLeast { factor: shown, end }
         } else if high <= lowest * (1.0 + precision) {
             Finding::AtMost { factor: high.max(lowest) }
         } else if high - low <= precision * factor && low >= lowest && high <= end.factor() {
