@@ -43,6 +43,11 @@ model = "subscriber"
 devices = 4
 timeout = "30s"
 ws = { path = "/v1/alerts/ws" }
+[fleet.phones]
+protocol = "long-poll"
+model = "subscriber"
+devices = 2
+timeout = "30s"
 [[budget]]
 kind = "delivery"
 lost = "<=0"
@@ -57,11 +62,16 @@ fn report(scenario: &str, arguments: &[&str]) -> (Value, String) {
     (report, String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// The row of `kind` of a fleet.
+fn row<'r>(report: &'r Value, fleet: &str, kind: &str) -> &'r Value {
+    let rows = report["summary"].as_array().unwrap();
+    let own = rows.iter().find(|row| row["fleet"] == fleet && row["kind"] == kind);
+    own.unwrap_or_else(|| panic!("no {kind} of {fleet} in {rows:?}"))
+}
+
 /// The row of the deliveries to a fleet.
 fn deliveries<'r>(report: &'r Value, fleet: &str) -> &'r Value {
-    let rows = report["summary"].as_array().unwrap();
-    let own = rows.iter().find(|row| row["fleet"] == fleet && row["kind"] == "delivery");
-    own.unwrap_or_else(|| panic!("no deliveries to {fleet} in {rows:?}"))
+    row(report, fleet, "delivery")
 }
 
 fn count(row: &Value, key: &str) -> u64 {
@@ -71,7 +81,7 @@ fn count(row: &Value, key: &str) -> u64 {
 #[test]
 fn an_alert_reaches_all_who_wait_for_it_over_every_transport() {
     let (report, said) = report(ALERTS, &["--workers", "2"]);
-    let fleets = [("boards", 3), ("panels", 2), ("screens", 4)];
+    let fleets = [("boards", 3), ("panels", 2), ("screens", 4), ("phones", 2)];
     let published: Vec<u64> = fleets
         .iter()
         .map(|(fleet, devices)| {
@@ -84,6 +94,10 @@ fn an_alert_reaches_all_who_wait_for_it_over_every_transport() {
         })
         .collect();
     assert!(published[0] > 0 && published.iter().all(|own| *own == published[0]), "{published:?}");
+    // Each reply but the last of a device is followed by a request, and the time in between is told by itself.
+    let (gaps, requests) = (row(&report, "phones", "gap"), count(deliveries(&report, "phones"), "requests"));
+    assert!(gaps["p50_ms"].as_f64() > Some(0.0) && count(gaps, "ok") == count(gaps, "planned"), "{gaps}");
+    assert!((1..=requests).contains(&count(gaps, "ok")) && requests <= count(gaps, "ok") + 4, "{requests} {gaps}");
     let rows = report["summary"].as_array().unwrap();
     let readings = |fleet: &str| rows.iter().find(|row| row["fleet"] == fleet && row["kind"] == "reading");
     assert_eq!(count(readings("all").unwrap(), "planned"), count(readings("sensors").unwrap(), "planned"));

@@ -27,7 +27,7 @@ pub(super) fn figures(report: &Report, verbose: bool, marks: &mut Marks, style: 
         headline.into_iter().filter(|row| row.figures.planned > 0 && !group_of_one(&rows, row)).collect();
     let shown = if verbose { rows.clone() } else { loud(&rows, headline.first().copied()) };
     for group in shown.chunk_by(|a, b| a.phase == b.phase) {
-        for kind in ["connect", "tls", "reading", "delivery"] {
+        for kind in ["connect", "tls", "reading", "delivery", "gap"] {
             let own: Vec<_> = group.iter().copied().filter(|row| row.kind == kind).collect();
             let Some(first) = own.first() else { continue };
             // What was offered is that of all fleets, also where some are not shown.
@@ -109,6 +109,7 @@ pub(crate) fn kind_title(kind: &str) -> Option<&'static str> {
         "connect" => Some("connections"),
         "tls" => Some("TLS handshakes"),
         "delivery" => Some("deliveries"),
+        "gap" => Some("gaps between polls"),
         _ => None,
     }
 }

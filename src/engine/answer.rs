@@ -20,6 +20,12 @@ pub(super) fn take_in<S: Sink>(
     event: Event,
     at: Tick,
 ) {
+    match event {
+        // Before the run begins its clock is another.
+        Event::Replied => return device.replied.set((worker.stage() != Stage::Standing).then_some(at)),
+        Event::Asks => return worker.asks_again(device, at),
+        _ => {}
+    }
     if let Event::Heard { sender, seq, named } = event {
         if worker.stage() == Stage::Standing {
             let heard = (1, Some("a reading heard before the run began"));

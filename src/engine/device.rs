@@ -75,6 +75,8 @@ pub(super) struct Device {
     /// What keeps it from sending, and has kept it so far.
     pub(super) wait: Cell<WaitTracker>,
     pub(super) role: Role,
+    /// When its last request for what others sent was answered, until the next goes out.
+    pub(super) replied: Cell<Option<Tick>>,
     /// When the next keep-alive is due, once there is a connection.
     pub(super) keep_alive_at: Cell<Option<Tick>>,
     /// The last seeded anomaly that was flagged, by its number; 0 before the first.
@@ -147,6 +149,7 @@ impl Device {
             attempt: RefCell::default(),
             excused: Cell::new(Tick::ZERO),
             answered: Cell::new(0),
+            replied: Cell::new(None),
             keep_alive_at: Cell::new(None),
             found: Cell::new(0),
             repeat: RefCell::new(None),

@@ -88,6 +88,8 @@ pub(super) async fn drive<S: Sink>(worker: Rc<Worker<S>>, device: Rc<Device>) {
             continue;
         };
         let connected = (worker.clock.now(), device.answered.get());
+        // The time without a connection is that of connecting.
+        device.replied.set(None);
         worker.joined(&device, connected.0);
         let disconnect = converse(&worker, &device, &mut *session).await;
         worker.parted(&device);

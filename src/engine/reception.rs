@@ -118,6 +118,17 @@ impl<S: Sink> Worker<S> {
         }
     }
 
+    /// A device asks at `at` for what others send. Since the reply to its last request it had asked for nothing: what happened in between
+    /// waited for squall, not for the service.
+    pub(super) fn asks_again(&self, device: &Device, at: Tick) {
+        let Some(replied) = device.replied.take() else { return };
+        let gap = Sample { kind: Kind::Gap, ..self.delivery(device, (replied, at), 0, Outcome::Ok) };
+        let mut sink = self.sink.borrow_mut();
+        sink.planned(gap.phase, gap.fleet, gap.kind);
+        sink.sent(gap.phase, gap.fleet, gap.kind);
+        sink.completed(&gap);
+    }
+
     /// So many deliveries to a fleet are due of a reading that came due at `intended`.
     pub(super) fn plan_deliveries(&self, fleet: FleetId, intended: Tick, due: u32) {
         let phase = self.layout().phase_at(intended);

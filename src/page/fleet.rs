@@ -148,13 +148,18 @@ fn honest(row: &SummaryRow, report: &Report) -> SummaryRow {
     SummaryRow { figures: Figures { within_budget, ..figures.clone() }, ..row.clone() }
 }
 
-/// What fleets that only hear have heard.
+/// Whether the row is of fleets that only hear.
+fn is_of_listeners(row: &SummaryRow) -> bool {
+    matches!(row.kind.as_str(), "delivery" | "gap")
+}
+
+/// What fleets that only hear have heard, and what they took to ask for it.
 fn deliveries(report: &Report, marks: &mut Marks) -> String {
-    beside(report, ["deliveries", "Deliveries"], |row| row.kind == "delivery", marks)
+    beside(report, ["deliveries", "Deliveries"], is_of_listeners, marks)
 }
 
 fn connections(report: &Report, marks: &mut Marks) -> String {
-    let of_connections = |row: &SummaryRow| kind_title(&row.kind).is_some() && row.kind != "delivery";
+    let of_connections = |row: &SummaryRow| kind_title(&row.kind).is_some() && !is_of_listeners(row);
     beside(report, ["connections", "Connections"], of_connections, marks)
 }
 

@@ -29,6 +29,10 @@ pub enum Event {
         /// Whether it names this run.
         named: bool,
     },
+    /// A request for what others sent was answered, and the next is to follow at once; what the reply told comes behind it.
+    Replied,
+    /// The next request goes out as soon as the session is polled again.
+    Asks,
     /// [`Session::ready`](super::Session::ready) became true again, though no reading was closed.
     Writable,
 }

@@ -210,6 +210,9 @@ impl<C: Codec> FaultInjector<C> {
 
     /// What becomes of an event of the codec's.
     fn apply_faults(&mut self, event: Event) -> Option<Event> {
+        if matches!(event, Event::Replied | Event::Asks) {
+            return Some(event);
+        }
         if event == Event::Writable {
             let ready = self.has_room();
             if let Some(held) = &mut self.held {

@@ -17,11 +17,14 @@ pub enum Kind {
     Tls,
     /// A reading on its way to one device that only hears: from its intended start until it is decoded there.
     Delivery,
+    /// Of a device that long polls, the time in which it asks for nothing: from the reply to one request until the next is handed to the
+    /// transport. It is squall's own.
+    Gap,
 }
 
 impl Kind {
     /// All kinds, in the order reports list them.
-    pub const ALL: [Self; 4] = [Self::Reading, Self::Connect, Self::Tls, Self::Delivery];
+    pub const ALL: [Self; 5] = [Self::Reading, Self::Connect, Self::Tls, Self::Delivery, Self::Gap];
 
     /// The word used in columns and tags.
     pub const fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl Kind {
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Delivery => "delivery",
+            Self::Gap => "gap",
         }
     }
 
@@ -45,6 +49,7 @@ impl Kind {
             Self::Connect => "connection attempt",
             Self::Tls => "TLS handshake",
             Self::Delivery => "delivery",
+            Self::Gap => "gap between polls",
         }
     }
 }

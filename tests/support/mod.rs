@@ -54,7 +54,7 @@ impl Sink for Keeper {
         match kind {
             Kind::Reading => book.planned += 1,
             Kind::Connect => book.connects_planned += 1,
-            Kind::Tls | Kind::Delivery => {}
+            Kind::Tls | Kind::Delivery | Kind::Gap => {}
         }
     }
 

@@ -189,7 +189,7 @@ impl<C: Peer> Rig<C> {
                     self.told.push(seq);
                 }
                 Ok(Event::Writable) => assert!(self.injector.ready(), "told to be ready"),
-                Ok(Event::Heard { .. }) => panic!("nothing is heard here"),
+                Ok(Event::Heard { .. } | Event::Replied | Event::Asks) => panic!("nothing is heard here"),
                 Err(failure) => self.failure = Some(failure),
             }
         }

@@ -61,7 +61,7 @@ pub(super) fn seqs(suspended: &SessionState) -> Vec<u64> {
     let state = kept.borrow();
     let early = state.early.iter().filter_map(|event| match event {
         Event::Closed { seq, .. } => Some(*seq),
-        Event::Heard { .. } | Event::Writable => None,
+        Event::Heard { .. } | Event::Replied | Event::Asks | Event::Writable => None,
     });
     state.in_flight.seqs().chain(early).collect()
 }

@@ -69,6 +69,8 @@ pub(super) struct Poller<S = Connection> {
     events: VecDeque<Event>,
     notes: Notes,
     is_asking: bool,
+    /// It has told that the next request goes out.
+    is_about_to_ask: bool,
     /// Requests that have not been counted yet.
     asked: u32,
     /// Calls that came while the same request was unanswered.
@@ -101,6 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Poller<S> {
             events: VecDeque::new(),
             notes: Notes::default(),
             is_asking: false,
+            is_about_to_ask: false,
             asked: 0,
             skipped: 0,
             is_ending: false,
@@ -153,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Poller<S> {
             }
             Ok::<_, Failure>(())
         })?;
-        (self.is_asking, self.skipped) = (true, 0);
+        (self.is_asking, self.is_about_to_ask, self.skipped) = (true, false, 0);
         self.asked += 1;
         match composed {
             Poll::Ready(Err(error)) => Err(Failure::io(&error)),
@@ -228,6 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Poller<S> {
         self.is_asking = false;
         self.reader.next();
         if is_news {
+            self.events.extend((self.pace == Pace::AtOnce).then_some(Event::Replied));
             self.tell(&listed);
         }
         listed.iter().filter_map(|(number, _)| *number).for_each(|number| self.position.take(number));
@@ -267,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Poller<S> {
     }
 
     fn has_more(&self) -> bool {
-        !self.events.is_empty() || !self.inbox.unread().is_empty()
+        self.is_about_to_ask || !self.events.is_empty() || !self.inbox.unread().is_empty()
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
@@ -283,6 +287,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Poller<S> {
             if self.is_asking {
                 ready!(self.poll_reply(cx))?;
                 self.take_reply(true)?;
+            } else if self.pace == Pace::AtOnce && !self.is_about_to_ask {
+                self.is_about_to_ask = true;
+                return Poll::Ready(Ok(Event::Asks));
             } else if self.pace == Pace::AtOnce {
                 let hold = self.settings.hold.clone();
                 self.ask(cx, hold.as_deref())?;

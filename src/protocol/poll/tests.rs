@@ -62,6 +62,7 @@ fn heard(session: &mut Poller<Script>) -> (Vec<(u32, u64)>, Option<Failure>) {
     loop {
         match session.poll_event(&mut context()) {
             Poll::Ready(Ok(Event::Heard { sender, seq, .. })) => heard.push((sender, seq)),
+            Poll::Ready(Ok(Event::Replied | Event::Asks)) => {}
             Poll::Ready(Ok(event)) => panic!("{event:?}"),
             Poll::Ready(Err(failure)) => return (heard, Some(failure)),
             Poll::Pending => return (heard, None),
@@ -152,6 +153,32 @@ fn the_next_of_long_polls_goes_out_as_soon_as_one_is_answered_and_is_held() {
     session.keep_alive(&mut context()).unwrap();
     let failure = session.keep_alive(&mut context()).unwrap_err();
     assert!(failure.to_string().contains("unanswered"), "{failure}");
+}
+
+#[test]
+fn the_gap_between_long_polls_is_told_as_it_begins_and_as_it_ends() {
+    let own = PollSettings { hold: Some("wait=30".into()), ..since(Some("after")) };
+    let script = Script::new().data(&reply("", "[]"));
+    let mut session = open_as(script, own, &Identity::of("d"), Pace::AtOnce).unwrap();
+    heard(&mut session);
+    session.stream.push(&reply("", &list(&[(1, 7, 1), (2, 8, 1)])));
+    written(&mut session);
+    let mut told = Vec::new();
+    while let Poll::Ready(event) = session.poll_event(&mut context()) {
+        told.push(match event.unwrap() {
+            Event::Replied => "replied",
+            Event::Heard { .. } => "heard",
+            Event::Asks => "asks",
+            event => panic!("{event:?}"),
+        });
+        assert_eq!(written(&mut session), "", "nothing is asked before its instant can be taken");
+        if told.last() == Some(&"asks") {
+            break;
+        }
+    }
+    assert_eq!(told, ["replied", "heard", "heard", "asks"]);
+    assert!(session.has_more() && session.poll_event(&mut context()).is_pending());
+    assert!(!session.has_more() && written(&mut session).starts_with("GET /events?x=1&after=2&wait=30 "));
 }
 
 #[test]

@@ -236,6 +236,7 @@ impl Conversation {
                 Poll::Ready(Ok(Event::Writable)) => {
                     assert!(session.ready(), "{}: writable, but not ready", self.usage.name());
                 }
+                Poll::Ready(Ok(Event::Replied | Event::Asks)) => {}
                 Poll::Ready(Ok(event)) => panic!("{}: {event:?}", self.usage.name()),
                 Poll::Ready(Err(failure)) => break Some(failure),
                 Poll::Pending => break None,
