@@ -97,7 +97,10 @@ fn an_alert_reaches_all_who_wait_for_it_over_every_transport() {
     // Each reply but the last of a device is followed by a request, and the time in between is told by itself.
     let (gaps, requests) = (row(&report, "phones", "gap"), count(deliveries(&report, "phones"), "requests"));
     assert!(gaps["p50_ms"].as_f64() > Some(0.0) && count(gaps, "ok") == count(gaps, "planned"), "{gaps}");
-    assert!((1..=requests).contains(&count(gaps, "ok")) && requests <= count(gaps, "ok") + 4, "{requests} {gaps}");
+    assert!(
+        (1..=requests).contains(&count(gaps, "ok")) && requests <= count(gaps, "ok") + 4,
+        "{requests} {gaps}"
+    );
     let rows = report["summary"].as_array().unwrap();
     let readings = |fleet: &str| rows.iter().find(|row| row["fleet"] == fleet && row["kind"] == "reading");
     assert_eq!(count(readings("all").unwrap(), "planned"), count(readings("sensors").unwrap(), "planned"));

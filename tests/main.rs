@@ -86,4 +86,5 @@ mod support;
 mod target;
 mod tcp;
 mod tls;
+mod topic;
 mod trace;

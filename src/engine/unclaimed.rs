@@ -27,9 +27,8 @@ pub(super) fn expecting(plan: &Plan) -> Vec<Vec<Expecting>> {
     let mut expecting = vec![Vec::new(); fleets.len()];
     let hearing = (0..).zip(fleets).filter(|(_, fleet)| fleet.hears());
     for (nth, (number, fleet)) in (0..).zip(hearing) {
-        let Some(pattern) = fleet.pattern() else { continue };
         let by = FleetId(number);
-        let is_group = pattern == MessagePattern::Shared;
+        let is_group = fleet.pattern() == Some(MessagePattern::Shared);
         for sender in plan.heard_by(by) {
             let timeout_ns = fleet.timeout.as_ns();
             expecting[usize::from(sender.0)].push(Expecting { by, nth, is_group, timeout_ns });

@@ -13,6 +13,7 @@ use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter, Section};
 use crate::net::{Connection, Link};
 use crate::record::{Close, Protocol};
+use crate::service::Topic;
 
 /// A protocol. Its folder holds everything about it; the rest of the program knows it through this.
 pub(crate) trait Driver: fmt::Debug + Sync {
@@ -85,6 +86,10 @@ pub struct Facts {
     pub hears_others: bool,
     /// The key of its own table that says where, with an example, if the target's URL does not.
     pub heard_at: Option<(&'static str, &'static str)>,
+    /// Where the bundled service tells of a topic over it: a path, or an MQTT topic filter. `None`: nowhere.
+    pub told_at: Option<fn(Topic) -> &'static str>,
+    /// Where the bundled service takes what is to be told to all. `None`: nowhere.
+    pub broadcast_at: Option<&'static str>,
     /// Whether what answers its readings can come from anybody: on topics.
     pub shares_topics: bool,
     /// Whether what its devices send and hear is told apart by what it says and not by its connection: then the built-in encodings

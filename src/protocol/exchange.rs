@@ -6,6 +6,7 @@ use super::{Correlation, Identity, Misfit, Settings};
 use crate::fleet::{Device, Format, Reading, RunFacts, Scope, Template};
 use crate::language::{FieldValue, Fields, Refusal, Reporter, Text, quote, unfit};
 use crate::record::{Close, MessagePattern, RunToken};
+use crate::service::Topic;
 
 /// The fields of a fleet, as far as its protocol is concerned.
 #[derive(Debug)]
@@ -20,8 +21,29 @@ pub(crate) struct Stated<'f> {
     pub hears: bool,
     /// What its devices are to hear of which others, where it states a pattern.
     pub spread: Option<StatedSpread<'f>>,
+    /// What the bundled service is to tell it, or to tell others of what it sends.
+    pub topic: Option<StatedTopic>,
     /// How its readings are encoded.
     pub format: &'f Format,
+}
+
+/// A topic of the bundled service that a fleet names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StatedTopic {
+    pub topic: Topic,
+    /// Where it is in the fleet's protocol: a path, or an MQTT topic or filter.
+    pub place: &'static str,
+}
+
+impl Stated<'_> {
+    /// Where the topic is that the fleet names, if it names one; `keys` of its own table may not stand beside that.
+    pub(super) fn told_place(&self, keys: &[&str], report: &mut Reporter<'_>) -> Option<Pattern> {
+        let StatedTopic { place, .. } = self.topic?;
+        self.own.refuse_given(keys, report, "does not go with `topic`, which says where");
+        let written = Text::expanded(place, place);
+        let template = template(&written, &[], Scope::Device).ok()?;
+        Some(Pattern { template, written })
+    }
 }
 
 /// What a fleet that only hears states of what it hears.

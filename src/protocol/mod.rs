@@ -49,7 +49,7 @@ pub use driver::{Facts, connect};
 pub use endpoint::Endpoint;
 pub(crate) use endpoint::{accepts, free_ports, percent_decoded};
 pub use event::{Answer, Event};
-pub(crate) use exchange::{Exchange, Pattern, Rendering, Stated, StatedSpread, template};
+pub(crate) use exchange::{Exchange, Pattern, Rendering, Stated, StatedSpread, StatedTopic, template};
 pub use failure::Failure;
 #[cfg(fuzzing)]
 pub use harness::fuzz;

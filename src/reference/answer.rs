@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::alert::Alert;
+use super::broadcast::Broadcast;
 use super::cluster::CacheOrder;
 use super::metric::Metrics;
 use super::reading::{Reading, Verdict};
@@ -116,6 +117,8 @@ pub(super) enum WorkerMessage {
     Alert(Alert, Option<u64>),
     /// The same.
     Window(ClosedWindow),
+    /// The same, of this instance or another.
+    Broadcast(Broadcast),
     /// Another instance has its cache forget something, and so does this one.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "nobody is heard of"))]
     Forget(CacheOrder),

@@ -7,6 +7,7 @@
 mod admission;
 mod alert;
 mod answer;
+mod broadcast;
 mod broker;
 mod cache;
 #[cfg(feature = "cluster")]
@@ -20,6 +21,7 @@ mod detector;
 mod device;
 mod endpoint;
 mod fault;
+mod feed;
 mod front;
 #[cfg(any(fuzzing, feature = "internals"))]
 mod harness;

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 pub(super) use self::topic::MOST as MOST_TOPICS;
 use self::topic::Topics;
-use super::answer::{Reason, ReplySender, ReplyTo, ReturnPath, Unanswered};
+use super::answer::{Reason, ReplySender, ReplyTo, ReturnPath, Unanswered, WorkerMessage};
 use super::delivery::DeadLetters;
 use super::health::Monitor;
 use super::job::Jobs;
@@ -298,6 +298,11 @@ impl Pipeline {
     /// The most readings that waited at once since the last call.
     pub(super) fn take_queue_peak(&self) -> usize {
         self.queue.take_peak()
+    }
+
+    /// Hands something to the serving thread that is to be told to whoever listens; false where too much is on its way there.
+    pub(super) fn publish(&self, message: WorkerMessage) -> bool {
+        self.back.publish(message)
     }
 
     /// Takes no further reading; workers end after the one they are at.

@@ -408,6 +408,12 @@ impl Verdict {
         }
         .encode()
     }
+
+    /// The same, with its number among all verdicts.
+    pub(super) fn encode_numbered(&self, id: u64) -> String {
+        let text = self.encode();
+        format!("{{\"id\":{id},{}", text.strip_prefix('{').unwrap_or_default())
+    }
 }
 
 impl Shed {

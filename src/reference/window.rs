@@ -1,10 +1,10 @@
 //! Windows over event time: what a device sent lately, gathered in the order in which it happened, not in which it came.
 
-mod log;
+mod closed;
 
 use std::collections::VecDeque;
 
-pub(super) use log::{ClosedWindow, Read, WindowLog, WindowReader};
+pub(super) use closed::ClosedWindow;
 use serde::{Deserialize, Serialize};
 
 use crate::service::{Window as Setup, WindowKind};

@@ -19,7 +19,7 @@ use crate::net::{ClientIdentity, TlsSettings};
 use crate::protocol::{Exchange, Facts, Identity, Misfit, Rendering, driver};
 use crate::record::{Close, DeliveryGuarantee, MessagePattern, Protocol};
 use crate::seed::Seed;
-use crate::service::Setup;
+use crate::service::{Setup, Topic};
 use crate::units::{Rate, Secret, Span};
 
 /// A scenario without faults, overrides applied.
@@ -251,6 +251,8 @@ pub struct Fleet {
     pub close: Close,
     /// What its devices are to hear of which others, where the scenario states a pattern.
     pub(crate) spread: Option<Spread>,
+    /// What the bundled service is to tell them, or to tell others of what they send.
+    pub(crate) topic: Option<Topic>,
     /// How its requests and messages look.
     pub(crate) exchange: Arc<dyn Exchange>,
     /// Whether the service is expected to refuse its connections for good: then that does not end the run.
@@ -294,12 +296,26 @@ impl Fleet {
 
     /// Whether it is to hear what `other` sends.
     pub(crate) fn is_to_hear(&self, other: &Self) -> bool {
-        let sends = !other.hears() && other.protocol == self.protocol;
-        sends
-            && self
-                .spread
-                .as_ref()
-                .is_some_and(|spread| spread.from.as_ref().is_none_or(|from| *from == other.name))
+        if other.hears() {
+            return false;
+        }
+        let hears_from = |from: &Option<String>| from.as_ref().is_none_or(|from| *from == other.name);
+        match (self.topic, &self.spread) {
+            (Some(topic), _) => other.is_told_as(topic),
+            (None, Some(spread)) => other.protocol == self.protocol && hears_from(&spread.from),
+            (None, None) => false,
+        }
+    }
+
+    /// Whether all that it sends, and that ends ok, is told by the bundled service as `topic`.
+    fn is_told_as(&self, topic: Topic) -> bool {
+        let ends_by_verdict = matches!(self.close, Close::Response | Close::Verdict);
+        match topic {
+            // Which readings become alerts is the service's to decide.
+            Topic::Alerts => false,
+            Topic::Verdicts => self.topic.is_none() && ends_by_verdict && !self.exchange.is_foreign(),
+            Topic::Broadcast => self.topic == Some(Topic::Broadcast),
+        }
     }
 
     /// What a device says of itself when it connects.

@@ -18,6 +18,7 @@ mod queue;
 mod state;
 mod tls;
 mod token;
+mod topic;
 mod worker;
 
 pub(crate) use act::{Act, ActLog, SIGNATURE};
@@ -40,6 +41,7 @@ pub use state::State;
 pub use tls::Tls;
 pub(crate) use token::{ANONYMOUS, tokens_in};
 pub use token::{Jwt, Kept, Right, Token};
+pub use topic::Topic;
 pub(crate) use worker::Assignment;
 pub use worker::{WorkerMode, Workers};
 

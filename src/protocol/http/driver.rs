@@ -17,6 +17,7 @@ use super::{Http, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::{Close, Protocol};
+use crate::service::Topic;
 
 /// Its name.
 pub(in crate::protocol) const NAME: Protocol = Protocol::named("http");
@@ -31,6 +32,8 @@ static FACTS: Facts = Facts {
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
     heard_at: None,
+    told_at: None,
+    broadcast_at: Some(Topic::Broadcast.path()),
     shares_topics: false,
     names_run: false,
     trace: TraceCarrier::Request,

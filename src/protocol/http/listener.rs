@@ -16,6 +16,8 @@ pub(in crate::protocol) struct ListenerExchange {
     path: Option<Pattern>,
     /// Header fields by name; may name the device.
     headers: Vec<(String, Pattern)>,
+    /// What is asked for is none of the bundled service's.
+    is_foreign: bool,
     correlation: Correlation,
     /// How often sessions are called, and on what instants; zero: never.
     period: Duration,
@@ -32,8 +34,11 @@ impl ListenerExchange {
         report: &mut Reporter<'_>,
     ) -> Self {
         let fields = stated.own;
+        let told = stated.told_place(&["path"], report);
+        let path = path(fields, &[], Scope::Device, report);
         Self {
-            path: path(fields, &[], Scope::Device, report),
+            is_foreign: path.is_some(),
+            path: told.or(path),
             headers: headers(fields, report),
             correlation: source(fields, report),
             period,
@@ -76,7 +81,7 @@ impl Exchange for ListenerExchange {
     }
 
     fn is_foreign(&self) -> bool {
-        self.path.is_some()
+        self.is_foreign
     }
 
     fn framing(&self, _: usize) -> usize {

@@ -83,6 +83,8 @@ pub(super) struct HttpExchange {
     path: Option<Pattern>,
     /// Header fields by name; may name the device.
     headers: Vec<(String, Pattern)>,
+    /// It departs from what the bundled service serves.
+    is_foreign: bool,
     /// What its sessions are told.
     own: HttpSettings,
 }
@@ -100,9 +102,12 @@ pub(super) fn http(stated: &Stated<'_>, report: &mut Reporter<'_>) -> HttpExchan
             fields.refuse("gzip", report, message, "take that header out");
         }
     }
+    let told = stated.told_place(&["path"], report);
+    let path = path(fields, stated.channels, Scope::Reading, report);
     HttpExchange {
+        is_foreign: path.is_some() || method.value() != "POST",
         method: method.value().to_owned(),
-        path: path(fields, stated.channels, Scope::Reading, report),
+        path: told.or(path),
         headers,
         own: HttpSettings {
             ok: statuses(fields, "ok", report),
@@ -147,7 +152,7 @@ impl Exchange for HttpExchange {
     }
 
     fn is_foreign(&self) -> bool {
-        self.path.is_some() || self.method != "POST"
+        self.is_foreign
     }
 
     /// A request line with its usual headers.

@@ -16,6 +16,7 @@ use super::{Mqtt, MqttSettings, grammar, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::{Close, Protocol};
+use crate::service::Topic;
 
 static FACTS: Facts = Facts {
     protocol: Protocol::named("mqtt"),
@@ -27,6 +28,8 @@ static FACTS: Facts = Facts {
     messages: MessageKind::ALL,
     hears_others: true,
     heard_at: Some(("subscribe", "devices/+/readings")),
+    told_at: Some(Topic::filter),
+    broadcast_at: Some(Topic::Broadcast.filter()),
     shares_topics: true,
     names_run: true,
     trace: TraceCarrier::Payload,

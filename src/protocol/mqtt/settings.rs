@@ -8,6 +8,7 @@ use super::v5::settings::{V5Settings, five, user_properties};
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::record::{Close, MessagePattern, Qos};
+use crate::service::Topic;
 use crate::units::{Secret, Span};
 
 pub(super) static MQTT: Section = Section {
@@ -197,6 +198,8 @@ pub(super) struct MqttExchange {
     subscribe: Option<Pattern>,
     /// What subscribers of a stated pattern subscribe to, where they do not say so themselves.
     usual: Option<PatternFilter>,
+    /// As what the bundled service is to tell what it publishes: it answers none of that.
+    told_as: Option<Topic>,
     /// The fleet of subscribers whose first delivery closes a reading; `None`: the device's own.
     subscribers: Option<String>,
     /// What MQTT 5 adds; `None` for MQTT 3.1.1.
@@ -251,10 +254,13 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
     if clean_session {
         fields.refuse_given(&["wipe_sessions"], report, "requires clean_session = false");
     }
+    let told = stated.told_place(if stated.hears { &["subscribe"] } else { &["topic"] }, report);
+    let (published, heard) = if stated.hears { (None, told) } else { (told, None) };
+    let told_as = stated.topic.filter(|_| published.is_some()).map(|stated| stated.topic);
     MqttExchange {
         qos: qos(fields),
         keep_alive,
-        topic: topic(fields, "topic", stated.channels, Scope::Reading, report),
+        topic: published.or_else(|| topic(fields, "topic", stated.channels, Scope::Reading, report)),
         reply_topic: filter(fields, "reply_topic", report),
         retain: fields.flag("retain"),
         clean_session,
@@ -264,7 +270,8 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
         password,
         will,
         correlation,
-        subscribe: subscription(stated, report),
+        subscribe: heard.or_else(|| subscription(stated, report)),
+        told_as,
         usual: stated.spread.as_ref().map(PatternFilter::of),
         subscribers: fields.text("subscribers").map(|name| name.value().to_owned()),
         five,
@@ -439,6 +446,9 @@ impl Exchange for MqttExchange {
         if close == Close::Ack && self.qos == Qos::AtMostOnce {
             let help = "raise `qos`, or write \"verdict\", \"delivery\" or \"sent\"";
             return Some(("there is no acknowledgement at qos 0", help));
+        }
+        if self.told_as.is_some() && matches!(close, Close::Verdict | Close::Reply) {
+            return Some(("the service answers no broadcast", "write \"ack\", \"delivery\" or \"sent\""));
         }
         let per_reading = self.topic.as_ref().is_some_and(|topic| topic.template.per_reading());
         let unheard = close == Close::Delivery && self.subscribers.is_none() && per_reading;

@@ -18,6 +18,7 @@ use super::{Pace, Poller, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::Protocol;
+use crate::service::Topic;
 
 /// Its name.
 const NAME: Protocol = Protocol::named("poll");
@@ -33,6 +34,8 @@ pub(in crate::protocol) const FACTS: Facts = Facts {
     messages: &[MessageKind::Verdict],
     hears_others: true,
     heard_at: None,
+    told_at: Some(Topic::path),
+    broadcast_at: None,
     shares_topics: false,
     names_run: false,
     trace: TraceCarrier::None,

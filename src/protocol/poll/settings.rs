@@ -105,8 +105,12 @@ pub(in crate::protocol) fn polling(
 ) -> ListenerExchange {
     let fields = stated.own;
     let (list, number) = (pointer(fields, "list", report), pointer(fields, "number", report));
+    let told = stated.topic.map(|told| {
+        fields.refuse_given(&["list"], report, "does not go with `topic`, which says where");
+        told.topic.list().into()
+    });
     let own = PollSettings {
-        list: list.unwrap_or_default(),
+        list: told.or(list).unwrap_or_default(),
         number: Some(number.unwrap_or_default()),
         since: query(fields, "since", report),
         hold,

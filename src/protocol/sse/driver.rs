@@ -17,6 +17,7 @@ use super::{Sse, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::Protocol;
+use crate::service::Topic;
 
 /// Its name.
 const NAME: Protocol = Protocol::named("sse");
@@ -31,6 +32,8 @@ static FACTS: Facts = Facts {
     messages: &[MessageKind::Verdict],
     hears_others: true,
     heard_at: None,
+    told_at: Some(Topic::stream),
+    broadcast_at: None,
     shares_topics: false,
     names_run: false,
     trace: TraceCarrier::None,

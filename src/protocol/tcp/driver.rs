@@ -27,6 +27,8 @@ static FACTS: Facts = Facts {
     messages: &[MessageKind::Reading, MessageKind::Verdict],
     hears_others: false,
     heard_at: None,
+    told_at: None,
+    broadcast_at: None,
     shares_topics: false,
     names_run: false,
     trace: TraceCarrier::None,

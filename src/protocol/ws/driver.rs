@@ -17,6 +17,7 @@ use super::{Ws, raw, settings};
 use crate::fault::MessageKind;
 use crate::language::{AddressForm, Reporter};
 use crate::record::{Close, Protocol};
+use crate::service::Topic;
 
 static FACTS: Facts = Facts {
     protocol: Protocol::named("ws"),
@@ -28,6 +29,8 @@ static FACTS: Facts = Facts {
     messages: &[MessageKind::Reading, MessageKind::Verdict, MessageKind::Pingresp],
     hears_others: true,
     heard_at: Some(("path", "/v1/alerts/ws")),
+    told_at: Some(Topic::socket),
+    broadcast_at: None,
     shares_topics: false,
     names_run: true,
     trace: TraceCarrier::Connection,

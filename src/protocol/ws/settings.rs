@@ -88,6 +88,8 @@ pub(super) struct WsExchange {
     headers: Vec<(String, Pattern)>,
     /// The sub-protocol asked for.
     subprotocol: Option<String>,
+    /// It departs from what the bundled service serves.
+    is_foreign: bool,
     /// What its sessions are told.
     own: WsSettings,
     /// How a reply names its reading, for `close = "reply"`.
@@ -97,8 +99,11 @@ pub(super) struct WsExchange {
 pub(super) fn ws(stated: &Stated<'_>, report: &mut Reporter<'_>) -> WsExchange {
     let fields = stated.own;
     let subprotocol = fields.text("subprotocol");
+    let told = stated.told_place(&["path"], report);
+    let path = path(fields, &[], Scope::Device, report);
     WsExchange {
-        path: path(fields, &[], Scope::Device, report),
+        is_foreign: path.is_some(),
+        path: told.or(path),
         headers: headers(fields, report),
         subprotocol: subprotocol.map(|asked| asked.value().to_owned()),
         own: WsSettings {
@@ -148,7 +153,7 @@ impl Exchange for WsExchange {
     }
 
     fn is_foreign(&self) -> bool {
-        self.path.is_some()
+        self.is_foreign
     }
 
     /// A masked frame.

@@ -12,6 +12,7 @@ use crate::clock::Monotonic;
 use crate::reference::admission::{Question, SharedQuota};
 use crate::reference::alert::Alert;
 use crate::reference::answer::ReplySender;
+use crate::reference::broadcast::Broadcast;
 use crate::reference::device::Device;
 use crate::reference::fault::FaultRegistry;
 use crate::reference::model::Key;
@@ -43,6 +44,7 @@ pub(super) enum StateStore {}
 pub(super) enum ClusterEvent {
     Alert(Alert),
     Device(std::sync::Arc<str>),
+    Broadcast(Broadcast),
 }
 
 impl Link {

@@ -1,4 +1,4 @@
-//! Alerts and heartbeats between instances, on threads of their own.
+//! Alerts, broadcasts and heartbeats between instances, on threads of their own.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,10 +20,12 @@ use super::replica::{self, Replica};
 use crate::clock::Monotonic;
 use crate::reference::alert::Alert;
 use crate::reference::answer::{ReplySender, WorkerMessage};
+use crate::reference::broadcast::Broadcast;
 use crate::reference::fault::FaultRegistry;
 use crate::service::{Cluster as Setup, FaultKind};
 
-const CHANNEL: &str = "squall:alerts";
+const ALERTS: &str = "squall:alerts";
+const BROADCASTS: &str = "squall:broadcasts";
 
 /// Events that wait for Redis; what comes beyond that is lost to other instances and counted.
 const WAITING: usize = 4_096;
@@ -39,7 +41,12 @@ pub(in crate::reference) enum ClusterEvent {
     Alert(Alert),
     /// A device spoke to this instance.
     Device(Arc<str>),
+    /// Something was said to all, here.
+    Broadcast(Broadcast),
 }
+
+/// What all instances tell whoever listens to them: a channel, and the text.
+type Publication = (&'static str, String);
 
 #[derive(Debug)]
 struct Shared {
@@ -164,6 +171,12 @@ impl Shared {
         if channel == replica::CHANNEL {
             return self.replica.hear(text, &self.setup.instance).map(WorkerMessage::Forget);
         }
+        if channel == BROADCASTS {
+            let said = Broadcast::decode(text);
+            return said
+                .filter(|said| said.instance.as_deref() != Some(&*self.setup.instance))
+                .map(WorkerMessage::Broadcast);
+        }
         let alert =
             Alert::decode(text).filter(|alert| alert.instance.as_deref() != Some(&*self.setup.instance));
         alert.map(|alert| WorkerMessage::Alert(alert, None))
@@ -192,12 +205,17 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
     let clock = Monotonic::start();
     let mut due = clock.now();
     while !shared.stops() {
-        let mut alerts = Vec::new();
+        let mut publications: Vec<Publication> = Vec::new();
         match events.recv_timeout(beat.min(LOOK)) {
             Ok(event) => {
                 for event in std::iter::once(event).chain(events.try_iter().take(WAITING)) {
                     match event {
-                        ClusterEvent::Alert(alert) => alerts.push(alert),
+                        ClusterEvent::Alert(alert) => {
+                            publications.push((ALERTS, alert.encode(0, Some(&shared.setup.instance))));
+                        }
+                        ClusterEvent::Broadcast(said) => {
+                            publications.push((BROADCASTS, said.encode(0, Some(&shared.setup.instance))));
+                        }
                         ClusterEvent::Device(device) => {
                             news.insert(device.to_string());
                         }
@@ -210,7 +228,7 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
         if shared.is_cut_off() {
             connection = None;
             let _ = shared.link.note::<()>(Err(cut_off()));
-            let lost = alerts.iter().filter(|_| shared.faults.strikes(FaultKind::BusPartition)).count();
+            let lost = publications.iter().filter(|_| shared.faults.strikes(FaultKind::BusPartition)).count();
             shared.lost.fetch_add(lost as u64, Ordering::Relaxed);
             continue;
         }
@@ -223,15 +241,15 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
         }
         let Some(open) = &mut connection else {
             // Who listens elsewhere misses these; here they were published already.
-            shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
+            shared.lost.fetch_add(publications.len() as u64, Ordering::Relaxed);
             continue;
         };
         let beats = clock.now() >= due;
-        let outcome = tell(shared, open, &alerts, &news);
+        let outcome = tell(shared, open, &publications, &news);
         let outcome = outcome.and_then(|()| if beats { meet(shared, open, expiry_ms) } else { Ok(()) });
         let outcome = outcome.and_then(|()| keep_in_step(shared, open, beats, back));
         if shared.link.note(outcome).is_none() {
-            shared.lost.fetch_add(alerts.len() as u64, Ordering::Relaxed);
+            shared.lost.fetch_add(publications.len() as u64, Ordering::Relaxed);
             connection = None;
             continue;
         }
@@ -246,16 +264,15 @@ fn speak(shared: &Shared, events: &Receiver<ClusterEvent>, back: &ReplySender) {
     }
 }
 
-/// Publishes alerts, and says which devices have come here: at once, so that who hears of a device twice hears it in order.
+/// Publishes what all are to tell, and says which devices have come here: at once, so that who hears of a device twice hears it in order.
 fn tell(
     shared: &Shared,
     connection: &mut Connection,
-    alerts: &[Alert],
+    publications: &[Publication],
     devices: &BTreeSet<String>,
 ) -> RedisResult<()> {
-    for alert in alerts {
-        let text = alert.encode(0, Some(&shared.setup.instance));
-        cmd("PUBLISH").arg(CHANNEL).arg(text).exec(connection)?;
+    for (channel, text) in publications {
+        cmd("PUBLISH").arg(channel).arg(text).exec(connection)?;
     }
     if !devices.is_empty() {
         let moved = registry::introduce(connection, &shared.setup.instance, devices)?;
@@ -297,7 +314,7 @@ fn cut_off() -> RedisError {
     io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
-/// Hears the alerts of other instances.
+/// Hears what other instances tell.
 fn listen(shared: &Shared, back: &ReplySender) {
     while !shared.stops() {
         if shared.link.is_open() {
@@ -314,7 +331,7 @@ fn hear(shared: &Shared, back: &ReplySender) -> RedisResult<()> {
     }
     let mut connection = shared.link.connect()?;
     let mut pubsub = connection.as_pubsub();
-    pubsub.subscribe(&[CHANNEL, replica::CHANNEL])?;
+    pubsub.subscribe(&[ALERTS, BROADCASTS, replica::CHANNEL])?;
     let clock = Monotonic::start();
     let mut late = LateMessages::default();
     while !shared.stops() {

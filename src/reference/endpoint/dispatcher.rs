@@ -2,6 +2,7 @@
 //! connection it belongs to.
 
 mod alert;
+mod feed;
 mod observation;
 
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::feed::Feeds;
 use super::delay_queue::DelayQueue;
 use super::latency::Times;
 use super::mqtt::Hub;
@@ -30,7 +32,6 @@ use crate::reference::metric::{Endpoint, Metrics, ResponseTimes};
 use crate::reference::pipeline::{Pipeline, Submission};
 use crate::reference::reading::Reading;
 use crate::reference::token::{Denial, Grant, Keyring};
-use crate::reference::window::WindowLog;
 use crate::service::{ActLog, FaultKind};
 
 /// Messages taken up at once.
@@ -92,7 +93,7 @@ pub(in crate::reference) struct Dispatcher {
     gate: RefCell<Gate>,
     keyring: RefCell<Keyring>,
     pub(super) alert_log: AlertLog,
-    pub(super) windows: Rc<WindowLog>,
+    pub(super) feeds: Feeds,
     /// Who was refused, as far as it is to be told.
     suspicions: Suspicions,
     /// Rules of health that were broken when it was last looked.
@@ -154,7 +155,7 @@ impl Dispatcher {
             alert_log,
             suspicions: Suspicions::default(),
             concerns: RefCell::default(),
-            windows: Rc::new(WindowLog::new(setup.features.window.map_or(1, |window| window.history))),
+            feeds: Feeds::new(setup),
             bus,
             acts,
             acted: Notify::new(),
@@ -362,7 +363,10 @@ impl Dispatcher {
                 match message {
                     WorkerMessage::Answer(reply_to, answer) => self.bring(hub, reply_to, answer),
                     WorkerMessage::Forget(order) => self.pipeline.shared().follow(&order),
-                    WorkerMessage::Window(closed) => self.windows.post(&closed),
+                    WorkerMessage::Window(closed) => {
+                        self.feeds.windows.post(Some(&closed.device), |id| closed.encode(id));
+                    }
+                    WorkerMessage::Broadcast(broadcast) => self.announce(hub, broadcast),
                     WorkerMessage::Alert(alert, number) => self.spread(hub, alert, number),
                 }
             }
@@ -391,6 +395,7 @@ impl Dispatcher {
     /// Brings an answer on its way, as far as nothing goes wrong with it on purpose.
     fn bring(&self, hub: &Hub, reply_to: ReplyTo, answer: Answer) {
         let Answer::Verdict(verdict) = answer else { return self.hand_over(hub, reply_to, answer) };
+        self.tell_verdict(hub, &verdict);
         let (delivery, delay_ns) = self.faults().delivery(self.may_repeat(reply_to));
         let answer = match delivery {
             Delivery::Once => Answer::Verdict(verdict),

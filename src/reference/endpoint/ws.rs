@@ -27,11 +27,11 @@ use super::http::{Content, LARGEST_BODY, error, forbidden, reply};
 use crate::reference::admission::{Sender, Source};
 use crate::reference::alert::{Filter, Notice, Subscription};
 use crate::reference::answer::{Answer, Reason};
+use crate::reference::feed::{FeedReader, Read};
 use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
 use crate::reference::reading::Reading;
 use crate::reference::token::Grant;
-use crate::reference::window::{Read, WindowReader};
 
 /// Readings of one connection that may be under way; beyond that its socket is not read.
 const UNDER_WAY: usize = 256;
@@ -47,8 +47,8 @@ pub(super) enum Purpose {
     Readings(Arc<Grant>, Rc<Source>),
     /// It wants the alerts that fit, from the one after this number on.
     Alerts(Filter, Option<u64>),
-    /// It wants windows, as they are closed.
-    Windows(WindowReader),
+    /// It wants what is logged, as it comes.
+    Feed(FeedReader),
 }
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -94,7 +94,7 @@ pub(super) fn upgrade(
                 Some(alerts) => tell(socket, &dispatcher, Feed::Alerts(alerts)).await,
                 None => say_farewell(socket, Some((CloseCode::Again, "too many subscribers"))).await,
             },
-            Purpose::Windows(reader) => tell(socket, &dispatcher, Feed::Windows(reader)).await,
+            Purpose::Feed(reader) => tell(socket, &dispatcher, Feed::Log(reader)).await,
         }
     });
     let mut answer = Response::new(Content::whole(""));
@@ -189,7 +189,7 @@ async fn send(socket: &mut Socket, dispatcher: &Dispatcher, answer: &mut Answer)
 /// What a connection is told of.
 enum Feed {
     Alerts(Subscription),
-    Windows(WindowReader),
+    Log(FeedReader),
 }
 
 impl Feed {
@@ -204,8 +204,8 @@ impl Feed {
                 }
                 Notice::Cut => Err("too slow for the alerts"),
             },
-            Self::Windows(reader) => match reader.next().await {
-                Read::Window(logged) => Ok(logged.text.clone()),
+            Self::Log(reader) => match reader.next().await {
+                Read::Message(logged) => Ok(logged.text.clone()),
                 Read::Missed(count) => Ok(missed(count)),
             },
         }

@@ -110,12 +110,14 @@ enum Route {
 
 impl Route {
     fn of(method: &Method, path: &str) -> Self {
-        const HEARD: [&str; 2] = ["/v1/alerts", "/v1/windows"];
+        const HEARD: [&str; 4] = ["/v1/alerts", "/v1/windows", "/v1/verdicts", "/v1/broadcast"];
         const ORDERS: [&str; 4] = ["/v1/faults", "/v1/realtime", "/v1/cache", "/v1/experiment"];
         if path == "/v1/instances" {
             Self::Front
         } else if method == Method::POST && ORDERS.contains(&path) {
             Self::All
+        } else if method == Method::POST && path == "/v1/broadcast" {
+            Self::Shared
         } else if HEARD.iter().any(|heard| path.starts_with(heard)) {
             Self::Lasting
         } else if ["/v1/readings", "/v1/stream"].contains(&path) || path.starts_with("/v1/devices/") {

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use crate::fleet::{Channel, Format};
 use crate::language::{Fields, Reporter, alternatives, listed};
-use crate::protocol::{Driver, Exchange, Facts, Stated, StatedSpread, protocols};
+use crate::protocol::{Driver, Exchange, Facts, Stated, StatedSpread, StatedTopic, protocols};
 use crate::record::Close;
 use crate::scenario::model::Spread;
+use crate::service::Topic;
 
 /// The keys of the fleet's own protocol; those of the others do not apply.
 pub(super) fn exchange(
     fields: &Fields,
     (name, driver): (&str, &dyn Driver),
-    spread: Option<&Spread>,
+    (spread, topic): (Option<&Spread>, Option<Topic>),
     (channels, format): (&[Channel], &Format),
     report: &mut Reporter<'_>,
 ) -> Arc<dyn Exchange> {
@@ -33,7 +34,12 @@ pub(super) fn exchange(
         fleet: name,
         from: spread.from.as_deref().unwrap_or_default(),
     });
-    let stated = Stated { own: &own, channels: &names, reply, hears, spread, format };
+    let facts = driver.facts();
+    let topic = topic.and_then(|topic| {
+        let place = if hears { facts.told_at.map(|at| at(topic)) } else { facts.broadcast_at };
+        Some(StatedTopic { topic, place: place? })
+    });
+    let stated = Stated { own: &own, channels: &names, reply, hears, spread, topic, format };
     driver.exchange(&stated, report)
 }
 
@@ -63,7 +69,12 @@ pub(super) fn close(
     report: &mut Reporter<'_>,
 ) -> Close {
     let usual = facts.closes.first().copied().unwrap_or(Close::Response);
-    let Some(word) = fields.word("close") else { return usual };
+    let Some(word) = fields.word("close") else {
+        if let Some((message, help)) = exchange.objection(usual) {
+            fields.refuse("close", report, format!("is \"{usual}\" unless stated: {message}"), help);
+        }
+        return usual;
+    };
     let allowed: Vec<&str> = facts.closes.iter().map(|close| close.name()).collect();
     let protocol = facts.protocol;
     // Of one by which nothing is sent `close` is refused already.

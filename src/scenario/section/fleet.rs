@@ -14,6 +14,7 @@ use super::retry::{RETRY, retry};
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
 use super::tls::{TLS, tls};
+use super::topic::topic;
 use super::trace::{TRACE, trace};
 use crate::arrival::ArrivalProcess;
 use crate::fleet::DeviceModel;
@@ -24,6 +25,7 @@ use crate::language::{
 use crate::protocol::{Facts, driver, protocols, words};
 use crate::record::Close;
 use crate::scenario::model::{Behaviour, Fleet, Model, RunSettings};
+use crate::service::Topic;
 use crate::units::{Rate, Secret, Span};
 
 /// Fleets of a scenario.
@@ -131,6 +133,11 @@ static FIRST: &[Field] = &[
         "from",
         Kind::Name,
         "with `pattern`: the fleet that they hear; all that send over the same protocol unless stated",
+    ),
+    Field::optional(
+        "topic",
+        Kind::Word(Topic::WORDS),
+        "of the bundled service, in place of a path or an MQTT topic: what a fleet of subscribers hears; \"broadcast\" of a fleet that sends: what it sends is told to all who hear that",
     ),
     Field::optional(
         "join",
@@ -322,7 +329,9 @@ fn fleet(
     let channels = signal::channels(&fields, &mut canonical, report);
     let payload = payload::payload(&fields, &channels, (facts.names_run, presets.cut), report);
     let spread = spread(&fields, facts, report);
-    let exchange = exchange(&fields, (name, driver), spread.as_ref(), (&channels, &payload.format), report);
+    let topic = topic(&fields, facts, report);
+    let hearing = (spread.as_ref(), topic);
+    let exchange = exchange(&fields, (name, driver), hearing, (&channels, &payload.format), report);
     let trace = trace(&fields, (facts, &channels, &payload), &*exchange, report);
     let timeout = fields.span("timeout");
     let budget = budget(&fields, timeout, report);
@@ -351,6 +360,7 @@ fn fleet(
         expects,
         close,
         spread,
+        topic,
         exchange,
         refusal_expected: fields.word("refusal") == Some("expected"),
         failure_body: fields.flag("failure_body"),

@@ -20,6 +20,7 @@ mod signal;
 mod subscriber;
 mod target;
 mod tls;
+mod topic;
 mod trace;
 
 use super::model::{Fleet, LoadProfile, Model, Phase, RunSettings, Scenario, Target};

@@ -15,6 +15,7 @@ pub(super) fn subscriber(fields: &Fields, report: &mut Reporter<'_>) -> Model {
         let own = facts.protocol.name();
         if let Some((key, example)) = facts.heard_at
             && !fields.has("pattern")
+            && !fields.has("topic")
             && let Some(table) = fields.table(own).filter(|table| !table.has(key))
         {
             let help = format!("write for example {own} = {{ {key} = \"{example}\" }}");

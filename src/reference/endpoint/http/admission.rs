@@ -11,10 +11,13 @@ use super::{Reply, error};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::reading::{BadReading, Reading};
 use crate::reference::token::{Denial, Grant};
-use crate::service::Right;
+use crate::service::{Right, Topic};
 
 /// What tells of all devices, and so is not for who speaks for one.
 const OF_ALL: [&str; 3] = ["/v1/connections", "/v1/dead-letters", "/v1/audit"];
+
+/// Where things are said to all.
+const BROADCAST: &str = Topic::Broadcast.path();
 
 /// What whoever sent `request` may. Where nothing is asked for, that is nothing in particular.
 ///
@@ -25,7 +28,8 @@ pub(super) fn admit<B>(request: &Request<B>, dispatcher: &Dispatcher) -> Result<
     let Some(right) = needed(path, request.method()) else { return Ok(Arc::new(Grant::open())) };
     let grant = dispatcher.identify(token(request.headers())?.as_deref())?;
     grant.demand(right)?;
-    if OF_ALL.contains(&path) || path.starts_with("/v1/jobs") || path.starts_with("/v1/state") {
+    let is_to_all = path == BROADCAST && request.method() == Method::POST;
+    if is_to_all || OF_ALL.contains(&path) || path.starts_with("/v1/jobs") || path.starts_with("/v1/state") {
         grant.demand_all()?;
     }
     Ok(grant)
@@ -35,6 +39,7 @@ pub(super) fn admit<B>(request: &Request<B>, dispatcher: &Dispatcher) -> Result<
 fn needed(path: &str, method: &Method) -> Option<Right> {
     match path {
         "/v1/readings" | "/v1/stream" => Some(Right::Publish),
+        BROADCAST if method == Method::POST => Some(Right::Publish),
         "/metrics" => Some(Right::Read),
         _ if !path.starts_with("/v1/") => None,
         _ if [Method::GET, Method::HEAD].contains(method) => Some(Right::Read),

@@ -1,14 +1,14 @@
 //! Alerts over HTTP: the last ones, long polling, server-sent events, and the way up to WebSocket.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::hold::{LONGEST_WAIT_MS, held};
-use super::{Content, JSON, Reply, admission, error, reply};
+use super::tag::{conditional, tagged};
+use super::{Content, Reply, admission, error};
 use crate::reference::alert::{Filter, LoggedAlert, Notice};
 use crate::reference::endpoint::dispatcher::Dispatcher;
 use crate::reference::endpoint::ws;
@@ -86,7 +86,7 @@ pub(super) async fn tell(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>
     }
 }
 
-/// The same as [`listed`], or that the client has it already (RFC 9110 §13.1.2).
+/// The same as [`listed`], or that the client has it already.
 async fn poll(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Grant) -> Reply {
     conditional(request, listed(request, dispatcher, grant).await)
 }
@@ -122,35 +122,7 @@ async fn listed(request: &Request<Incoming>, dispatcher: &Dispatcher, grant: &Gr
 fn page(alerts: &[LoggedAlert], forgotten: u64, dispatcher: &Dispatcher) -> Reply {
     let texts: Vec<&str> = alerts.iter().map(|logged| &*logged.text).collect();
     let last = alerts.last().map_or_else(|| dispatcher.alert_log.last(), |logged| logged.id);
-    let text = format!("{{\"last\":{last},\"forgotten\":{forgotten},\"alerts\":[{}]}}", texts.join(","));
-    let tag = tag_of(&text);
-    let mut reply = reply(StatusCode::OK, JSON, text);
-    reply.headers_mut().extend(HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)));
-    reply
-}
-
-/// An entity tag that changes with `text`.
-fn tag_of(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
-}
-
-/// `reply`, or only that it has not changed, where the request names its entity tag among those that it knows.
-fn conditional(request: &Request<Incoming>, mut reply: Reply) -> Reply {
-    let known = request.headers().get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let known: Vec<&str> = known.flat_map(|list| list.split(',')).map(str::trim).collect();
-    if reply.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).is_some_and(|tag| is_known(tag, &known)) {
-        *reply.status_mut() = StatusCode::NOT_MODIFIED;
-        reply.headers_mut().remove(CONTENT_TYPE);
-        *reply.body_mut() = Content::whole("");
-    }
-    reply
-}
-
-/// Whether `tag` is among those that a client knows, weakly compared (RFC 9110 §8.8.3.2).
-fn is_known(tag: &str, known: &[&str]) -> bool {
-    known.iter().any(|other| *other == "*" || other.strip_prefix("W/").unwrap_or(other) == tag)
+    tagged(format!("{{\"last\":{last},\"forgotten\":{forgotten},\"alerts\":[{}]}}", texts.join(",")))
 }
 
 /// `GET /v1/alerts/stream`: server-sent events; a browser that comes back says which one it heard last.
@@ -182,18 +154,6 @@ fn socket(request: Request<Incoming>, dispatcher: &Rc<Dispatcher>, grant: &Grant
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_client_that_knows_the_tag_knows_the_text() {
-        let tag = tag_of("one");
-        let weak = format!("W/{tag}");
-        for (known, found) in
-            [(&tag[..], true), (&weak[..], true), ("*", true), ("\"1\"", false), ("", false)]
-        {
-            assert_eq!(is_known(&tag, &["\"x\"", known]), found, "{known}");
-        }
-        assert!(tag != tag_of("two") && tag.starts_with('"') && tag.ends_with('"'));
-    }
 
     #[test]
     fn queries_are_read_or_refused() {

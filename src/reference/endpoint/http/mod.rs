@@ -8,12 +8,13 @@ mod content;
 mod control;
 mod experiment;
 mod fault;
+mod feed;
 mod guard;
 mod hold;
 mod job;
 mod judge;
 mod state;
-mod window;
+mod tag;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -89,7 +90,9 @@ GET  /v1/alerts          the last alerts; ?after=ID&wait_ms=30000 waits for new 
 GET  /v1/alerts/stream   alerts as server-sent events
 GET  /v1/alerts/ws       alerts over WebSocket
 GET  /v1/windows         windows that were closed; ?since=ID&wait_ms=30000 waits for the next
-GET  /v1/windows/stream  the same as server-sent events, and /v1/windows/ws over WebSocket
+GET  /v1/verdicts        the last verdicts on readings of all devices; ?after=ID&wait_ms=30000 waits for the next
+GET  /v1/broadcast       what was said to all, the same way; POST {\"goal\":\"1:0\"} says it
+GET  /v1/…/stream        these three as server-sent events, and /v1/…/ws over WebSocket
 GET  /v1/realtime        what it does now; POST {\"operation\":\"start\"|\"stop\"|\"pause\"|\"status\"}
 GET  /v1/experiment      champion and challenger; POST {\"operation\":\"promote\"|\"rollback\"}
 GET  /v1/devices/NAME    its windows, and the model that judges it
@@ -250,9 +253,10 @@ async fn answer(
         ("/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws", Method::GET) => {
             alert::tell(request, dispatcher, &grant).await
         }
-        ("/v1/windows" | "/v1/windows/stream" | "/v1/windows/ws", Method::GET) => {
-            window::tell(request, dispatcher, &grant).await
-        }
+        (feed, Method::GET) if feed::is_told(feed) => feed::tell(request, dispatcher, &grant).await,
+        ("/v1/broadcast", Method::POST) => feed::say(request, dispatcher).await,
+        ("/v1/broadcast", _) => not_allowed("GET, POST"),
+        (feed, _) if feed::is_told(feed) => not_allowed("GET"),
         ("/v1/realtime", Method::GET) => control::status(dispatcher),
         ("/v1/realtime", Method::POST) => control::operate(request, dispatcher).await,
         ("/v1/cache", Method::POST) => cache::operate(request, dispatcher).await,
@@ -278,9 +282,9 @@ async fn answer(
         ("/v1/readings" | "/v1/cache" | "/v1/state/snapshot", _) => not_allowed("POST"),
         ("/v1/realtime" | "/v1/faults" | "/v1/jobs" | "/v1/experiment", _) => not_allowed("GET, POST"),
         (
-            "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/windows"
-            | "/v1/windows/stream" | "/v1/windows/ws" | "/v1/connections" | "/v1/dead-letters" | "/v1/audit"
-            | "/v1/state" | "/health" | "/live" | "/ready" | "/metrics" | "/openapi.json" | "/",
+            "/v1/stream" | "/v1/alerts" | "/v1/alerts/stream" | "/v1/alerts/ws" | "/v1/connections"
+            | "/v1/dead-letters" | "/v1/audit" | "/v1/state" | "/health" | "/live" | "/ready" | "/metrics"
+            | "/openapi.json" | "/",
             _,
         ) => not_allowed("GET"),
         (path, Method::GET) if path.starts_with(DEVICES) => {

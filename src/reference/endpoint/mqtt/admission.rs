@@ -36,7 +36,7 @@ pub(super) fn may_publish(grant: &Grant, topic: &str) -> bool {
     grant.demand(Right::Publish).is_ok()
         && match (levels.next(), levels.next()) {
             (Some("devices"), device) => grant.demand_device(device.unwrap_or_default()).is_ok(),
-            (Some("alerts"), _) => grant.demand_all().is_ok(),
+            (Some("alerts" | "verdicts"), _) | (Some(topic::BROADCAST), None) => grant.demand_all().is_ok(),
             _ => true,
         }
 }
@@ -54,8 +54,8 @@ pub(super) fn may_subscribe(grant: &Grant, filter: &str) -> bool {
     };
     right.is_ok()
         && match levels[..] {
-            ["devices", device, ..] | ["alerts", _, device, ..] => of(device),
-            ["devices" | "alerts" | "+" | "#", ..] => grant.demand_all().is_ok(),
+            ["devices" | "verdicts", device, ..] | ["alerts", _, device, ..] => of(device),
+            ["devices" | "verdicts" | "alerts" | "+" | "#", ..] => grant.demand_all().is_ok(),
             _ => true,
         }
 }
@@ -86,6 +86,8 @@ mod tests {
             ("devices/m-2/readings", [true, false, false, false, false]),
             ("devices", [true, false, false, false, false]),
             ("alerts/high/m-1", [true, false, false, false, false]),
+            ("verdicts/m-1", [true, false, false, false, false]),
+            ("broadcast", [true, false, false, false, false]),
             ("plant/x", [true, true, true, false, false]),
         ] {
             assert_eq!(all.map(|grant| may_publish(grant, topic)), expected, "PUBLISH {topic}");
@@ -100,6 +102,11 @@ mod tests {
             ("alerts/high/m-2", [true, false, false, true, false]),
             ("alerts/+/+", [true, false, false, true, false]),
             ("alerts/#", [true, false, false, true, false]),
+            ("verdicts/m-1", [true, true, false, true, false]),
+            ("verdicts/m-2", [true, false, false, true, false]),
+            ("verdicts/#", [true, false, false, true, false]),
+            ("$share/g/verdicts/+", [true, false, false, true, false]),
+            ("broadcast", [true, true, false, true, false]),
             ("#", [true, false, false, true, false]),
             ("+/m-1/verdicts", [true, false, false, true, false]),
             ("plant/#", [true, true, false, true, false]),

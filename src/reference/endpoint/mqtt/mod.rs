@@ -5,13 +5,15 @@
 //! | `devices/<id>/readings` | devices | a reading of device `<id>`; anyone may also subscribe to it |
 //! | `devices/<id>/verdicts` | the service, `QoS` 1 | the verdict on each, or why there is none |
 //! | `alerts/<level>/<id>` | the service, `QoS` 1 | every anomaly, whichever way its reading came in |
+//! | `verdicts/<id>` | the service, `QoS` 1 | every verdict with its number, the same way; from the first subscription to them on |
+//! | `broadcast` | anyone, and the service, `QoS` 1 | what a client publishes here is a JSON object, and comes back with a number, over every transport |
 //! | any other | anyone | delivered to whoever is subscribed |
 //!
 //! It does what MQTT asks of a server (`QoS` 0, 1 and 2 both ways, wildcards, retained messages, last wills, keep-alive,
 //! take-over, lasting sessions) but is not a general broker. In particular: sessions and what is retained are held in memory
 //! only, up to bounds, and end with the service; names are not looked at, so whoever shows a client's identifier gets its
 //! session, unless tokens are asked for: then the password is one, and sessions of other devices' tokens are other sessions; a
-//! last will is a message but never a reading; a subscriber with overlapping subscriptions gets one copy; a subscriber that is
+//! last will is a message but never a reading, though it may be said to all; a subscriber with overlapping subscriptions gets one copy; a subscriber that is
 //! too slow or away for too long loses the newest messages. By MQTT 3.1.1 an acknowledgement says that a PUBLISH was received, not
 //! what became of the reading in it; by MQTT 5 it waits for that, and its reason says so.
 //!

@@ -1,5 +1,7 @@
 //! Topic names and topic filters: which are valid, which match (MQTT 3.1.1 §4.7), and which topics mean something here.
 
+use crate::service::Topic;
+
 /// Longest topic filter a subscription may have, bytes; longer ones are refused in the SUBACK.
 const LONGEST_FILTER: usize = 1_024;
 
@@ -63,6 +65,9 @@ pub(super) fn matches(filter: &str, topic: &str) -> bool {
     }
 }
 
+/// What is published here is said to all who listen, over whatever transport.
+pub(super) const BROADCAST: &str = Topic::Broadcast.filter();
+
 /// The device whose readings are published to `topic`.
 pub(super) fn reading_device(topic: &str) -> Option<&str> {
     let device = topic.strip_prefix("devices/")?.strip_suffix("/readings")?;
@@ -82,9 +87,24 @@ pub(super) fn write_verdict_topic(text: &mut String, device: &str) {
 /// up, where no device has a topic.
 pub(super) fn alert_topic(level: &str, device: Option<&str>) -> String {
     match device {
-        Some(device) => format!("alerts/{level}/{}", device.replace(['+', '#', '/', '\0'], "_")),
+        Some(device) => format!("alerts/{level}/{}", as_level(device)),
         None => format!("alerts/{level}"),
     }
+}
+
+/// Where the verdicts on a device's readings are published, whichever way those came in.
+pub(super) fn told_verdict_topic(device: &str) -> String {
+    format!("verdicts/{}", as_level(device))
+}
+
+/// Whether a subscription to a filter asks for those.
+pub(super) fn asks_for_verdicts(filter: &str) -> bool {
+    shared(filter).unwrap_or(filter).split('/').next() == Some("verdicts")
+}
+
+/// A device's name as a level of a topic.
+fn as_level(device: &str) -> String {
+    device.replace(['+', '#', '/', '\0'], "_")
 }
 
 #[cfg(test)]
@@ -196,5 +216,11 @@ mod tests {
         }
         assert_eq!(alert_topic("high", Some("a/b+#\0")), "alerts/high/a_b___");
         assert_eq!(alert_topic("high", None), "alerts/high");
+        assert_eq!(told_verdict_topic("a/b"), "verdicts/a_b");
+        for (filter, asks) in
+            [("verdicts/#", true), ("$share/g/verdicts/+", true), ("#", false), ("devices/+/verdicts", false)]
+        {
+            assert_eq!(asks_for_verdicts(filter), asks, "{filter}");
+        }
     }
 }

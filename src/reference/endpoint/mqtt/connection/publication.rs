@@ -51,6 +51,13 @@ impl Connection {
         if is_prompt {
             self.acknowledge(pid, ReasonCode::Success);
         }
+        if *topic == *topic::BROADCAST {
+            let reason = self.hub.take_broadcast(&publish.payload, now);
+            if !is_prompt {
+                self.acknowledge(pid, reason);
+            }
+            return Ok(());
+        }
         let is_heard = self.pass_on(&topic, publish, now);
         let Some(device) = device else {
             if !is_prompt {

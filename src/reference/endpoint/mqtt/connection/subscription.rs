@@ -26,6 +26,9 @@ impl Connection {
             if answer.is_err() {
                 continue;
             }
+            if topic::asks_for_verdicts(filter) {
+                self.hub.dispatcher.feeds.verdicts.want();
+            }
             self.hub.subscribe(self.peer.id, filter, *options);
             if !known {
                 filters.push((**filter).into());

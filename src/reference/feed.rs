@@ -1,92 +1,91 @@
-//! Where closed windows are logged: the last ones are kept, and whoever reads on from a number hears of each once.
+//! Where messages that anybody may read on are logged, such as windows, verdicts and what is broadcast: the last ones are kept, and
+//! whoever reads on from a number hears of each once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::WindowSummary;
-
-/// A window of a device that was closed.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::reference) struct ClosedWindow {
-    pub(in crate::reference) device: Arc<str>,
-    pub(in crate::reference) window: WindowSummary,
-    /// When it was closed, milliseconds since the service started.
-    pub(in crate::reference) at_ms: u64,
-}
-
-/// A closed window with its number, counted from 1 without gaps.
+/// A message with its number, counted from 1 without gaps.
 #[derive(Debug)]
-pub(in crate::reference) struct LoggedWindow {
+pub(in crate::reference) struct Logged {
     pub(in crate::reference) id: u64,
-    device: Arc<str>,
+    /// The device that it is about, where it is about one.
+    device: Option<Arc<str>>,
     /// As JSON.
     pub(in crate::reference) text: String,
 }
 
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "window")]
-struct Wire<'a> {
-    id: u64,
-    device: &'a str,
-    #[serde(flatten)]
-    window: WindowSummary,
-    at_ms: u64,
-}
-
-/// The last windows that were closed, on the serving thread.
+/// The last messages of one kind, on the serving thread.
 #[derive(Debug)]
-pub(in crate::reference) struct WindowLog {
-    kept: RefCell<VecDeque<Rc<LoggedWindow>>>,
+pub(in crate::reference) struct FeedLog {
+    kept: RefCell<VecDeque<Rc<Logged>>>,
     capacity: usize,
     last: Cell<u64>,
     posted: Notify,
+    /// Somebody has asked for it.
+    is_wanted: Cell<bool>,
 }
 
 /// What somebody who reads on comes to.
 #[derive(Debug, Clone)]
 pub(in crate::reference) enum Read {
-    Window(Rc<LoggedWindow>),
-    /// So many windows, of whatever device, were forgotten before they were read.
+    Message(Rc<Logged>),
+    /// So many messages, of whatever device, were forgotten before they were read.
     Missed(u64),
 }
 
-/// Somebody's place in a log: it holds no window, so that a slow reader costs nothing.
+/// Somebody's place in a log: it holds no message, so that a slow reader costs nothing.
 #[derive(Debug)]
-pub(in crate::reference) struct WindowReader {
-    log: Rc<WindowLog>,
+pub(in crate::reference) struct FeedReader {
+    log: Rc<FeedLog>,
     /// This device; none: all.
     device: Option<String>,
     /// The number of the last one that was passed.
     passed: u64,
 }
 
-impl WindowLog {
+impl FeedLog {
     /// A log that keeps so many.
     pub(in crate::reference) fn new(capacity: usize) -> Self {
-        let kept = RefCell::default();
-        Self { kept, capacity: capacity.max(1), last: Cell::new(0), posted: Notify::new() }
+        Self {
+            kept: RefCell::default(),
+            capacity: capacity.max(1),
+            last: Cell::new(0),
+            posted: Notify::new(),
+            is_wanted: Cell::new(false),
+        }
     }
 
-    /// Numbers a window, keeps it, and tells those who wait for it.
-    pub(in crate::reference) fn post(&self, closed: &ClosedWindow) {
-        let ClosedWindow { device, window, at_ms } = closed;
+    /// Somebody asks for it, and may come back.
+    pub(in crate::reference) fn want(&self) {
+        self.is_wanted.set(true);
+    }
+
+    /// Whether anybody has asked for it yet: what nobody ever asks for need not be made.
+    pub(in crate::reference) fn is_wanted(&self) -> bool {
+        self.is_wanted.get()
+    }
+
+    /// Numbers a message, which `encode` makes of its number, keeps it, and tells those who wait for it.
+    pub(in crate::reference) fn post(
+        &self,
+        device: Option<&Arc<str>>,
+        encode: impl FnOnce(u64) -> String,
+    ) -> Rc<Logged> {
         let id = self.last.get() + 1;
         self.last.set(id);
-        // Plain strings, integers and finite numbers always serialise.
-        let text = serde_json::to_string(&Wire { id, device, window: *window, at_ms: *at_ms });
-        let logged = LoggedWindow { id, device: Arc::clone(device), text: text.unwrap_or_default() };
+        let logged = Rc::new(Logged { id, device: device.map(Arc::clone), text: encode(id) });
         let mut kept = self.kept.borrow_mut();
         if kept.len() == self.capacity {
             kept.pop_front();
         }
-        kept.push_back(Rc::new(logged));
+        kept.push_back(Rc::clone(&logged));
         drop(kept);
         self.posted.notify_waiters();
+        logged
     }
 
     /// The number of the last one; 0 before the first.
@@ -94,13 +93,13 @@ impl WindowLog {
         self.last.get()
     }
 
-    /// Reads on after window `since`, of one device or of all; of a number that was not given yet, from the next one on.
-    pub(in crate::reference) fn reader(self: &Rc<Self>, since: u64, device: Option<String>) -> WindowReader {
-        WindowReader { log: Rc::clone(self), device, passed: since.min(self.last.get()) }
+    /// Reads on after message `since`, of one device or of all; of a number that was not given yet, from the next one on.
+    pub(in crate::reference) fn reader(self: &Rc<Self>, since: u64, device: Option<String>) -> FeedReader {
+        FeedReader { log: Rc::clone(self), device, passed: since.min(self.last.get()) }
     }
 }
 
-impl WindowReader {
+impl FeedReader {
     /// What comes next, if it is there already.
     pub(in crate::reference) fn try_next(&mut self) -> Option<Read> {
         let kept = self.log.kept.borrow();
@@ -110,12 +109,12 @@ impl WindowReader {
             self.passed = before;
             return Some(Read::Missed(missed));
         }
-        let fits = |logged: &&Rc<LoggedWindow>| {
-            self.device.as_deref().is_none_or(|device| device == &*logged.device)
+        let fits = |logged: &&Rc<Logged>| {
+            self.device.as_deref().is_none_or(|device| logged.device.as_deref() == Some(device))
         };
         let next = kept.range((self.passed - before) as usize..).find(fits).map(Rc::clone);
         self.passed = next.as_ref().map_or(self.log.last.get(), |logged| logged.id);
-        next.map(Read::Window)
+        next.map(Read::Message)
     }
 
     /// What comes next.
@@ -134,33 +133,33 @@ impl WindowReader {
 mod tests {
     use super::*;
 
-    fn log(capacity: usize, devices: &str) -> Rc<WindowLog> {
-        let log = Rc::new(WindowLog::new(capacity));
+    fn log(capacity: usize, devices: &str) -> Rc<FeedLog> {
+        let log = Rc::new(FeedLog::new(capacity));
         post(&log, devices);
         log
     }
 
-    /// Closes a window of each device, which has one letter.
-    fn post(log: &WindowLog, devices: &str) {
-        for device in devices.chars() {
-            let window = WindowSummary::of(1, 2, 3.5);
-            log.post(&ClosedWindow { device: device.to_string().into(), window, at_ms: 7 });
+    /// Posts a message about each device, which has one letter; `*` is none.
+    fn post(log: &FeedLog, devices: &str) {
+        for letter in devices.chars() {
+            let device = (letter != '*').then(|| Arc::from(letter.to_string()));
+            log.post(device.as_ref(), |id| format!("{id} {letter}"));
         }
     }
 
     /// What there is to read: numbers, what was missed below zero.
-    fn read(reader: &mut WindowReader) -> Vec<i64> {
+    fn read(reader: &mut FeedReader) -> Vec<i64> {
         std::iter::from_fn(|| reader.try_next())
             .map(|read| match read {
-                Read::Window(logged) => logged.id.cast_signed(),
+                Read::Message(logged) => logged.id.cast_signed(),
                 Read::Missed(count) => -count.cast_signed(),
             })
             .collect()
     }
 
     #[test]
-    fn a_reader_hears_of_each_window_once_and_of_what_it_missed() {
-        let log = log(3, "ababa");
+    fn a_reader_hears_of_each_message_once_and_of_what_it_missed() {
+        let log = log(3, "ab*ba");
         for (since, device, expected) in [
             (0, None, vec![-2, 3, 4, 5]),
             (2, None, vec![3, 4, 5]),
@@ -181,27 +180,17 @@ mod tests {
         assert_eq!((read(&mut all), read(&mut late)), (vec![-1, 9, 10, 11], vec![-1, 10]));
     }
 
-    #[test]
-    fn a_window_is_told_with_its_number_and_device() {
-        let log = log(1, "a");
-        let Some(Read::Window(logged)) = log.reader(0, None).try_next() else { panic!("no window") };
-        assert_eq!(
-            logged.text,
-            r#"{"type":"window","id":1,"device":"a","start_ns":1,"end_ns":2,"count":1,"mean":3.5,"least":3.5,"most":3.5,"at_ms":7}"#
-        );
-    }
-
     #[tokio::test(flavor = "current_thread")]
     async fn whoever_waits_is_woken_by_the_next() {
         let log = log(3, "");
         let mut reader = log.reader(0, None);
         let waiting = async {
             match reader.next().await {
-                Read::Window(logged) => logged.id,
-                Read::Missed(_) => 0,
+                Read::Message(logged) => logged.text.clone(),
+                Read::Missed(_) => String::new(),
             }
         };
         let posting = async { post(&log, "a") };
-        assert_eq!(tokio::join!(waiting, posting).0, 1);
+        assert_eq!(tokio::join!(waiting, posting).0, "1 a");
     }
 }
