@@ -84,6 +84,20 @@ impl Run {
         assert_eq!(headline.figures.ok, headline.figures.planned, "{}", self.said());
     }
 
+    /// Each reading was delivered to all of `devices` of a fleet, once.
+    fn assert_delivered(&self, fleet: &str, devices: u64) {
+        let rows = read_summary(&self.directory()).unwrap();
+        let readings = rows.iter().filter(|row| row.kind == "reading" && !row.is_headline());
+        let sent: u64 = readings.map(|row| row.figures.ok).sum();
+        let own = rows.iter().filter(|row| row.fleet == fleet && row.kind == "delivery");
+        let [planned, ok, twice] = own.fold([0; 3], |[planned, ok, twice], row| {
+            let figures = &row.figures;
+            [planned + figures.planned, ok + figures.ok, twice + figures.duplicated]
+        });
+        assert!(sent > 50, "{}", self.said());
+        assert_eq!([planned, ok, twice], [devices * sent, devices * sent, 0], "{}", self.said());
+    }
+
     /// Neither the screen nor any file of the run holds the secret.
     fn assert_discreet(&self) {
         assert!(!self.said().contains(SECRET), "{}", self.said());
@@ -131,6 +145,28 @@ fn a_websocket_service_names_readings_where_the_pointer_says() {
 fn a_gateway_of_lines_answers_some_devices_and_others_send_and_forget() {
     let Some((_peer, port)) = python("line_gateway.py", "asyncio", &[]) else { return };
     Run::of("external-tcp.toml", Protocol::named("tcp"), port, &[]).assert_answered(500);
+}
+
+#[test]
+fn who_watches_a_websocket_service_finds_readings_where_the_pointers_say() {
+    let Some((_peer, port)) = python("hub_ws.py", "websockets", &[]) else { return };
+    let run = Run::of("external-ws-subscribers.toml", Protocol::named("ws"), port, &[]);
+    run.assert_answered(50);
+    run.assert_delivered("watchers", 20);
+}
+
+#[test]
+fn who_listens_at_a_broker_finds_readings_where_the_pointers_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("mosquitto.conf");
+    let started = on_a_free_port(|port| {
+        std::fs::write(&settings, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+        Command::new("mosquitto").arg("-c").arg(&settings).stderr(Stdio::null()).spawn().ok()
+    });
+    let Some((_peer, port)) = started else { return skip::missing("mosquitto is not installed") };
+    let run = Run::of("external-mqtt-subscribers.toml", Protocol::named("mqtt"), port, &[]);
+    run.assert_answered(50);
+    run.assert_delivered("dashboards", 20);
 }
 
 /// mosquitto with one user, on a free port.

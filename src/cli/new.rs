@@ -47,10 +47,10 @@ static SITUATIONS: Purposes = situations![
     "devices that misbehave" => "broken-sensors", "two-models", "spike", "wrong-tokens";
     "real-time systems, and who waits for them" => "chat-room", "live-feed", "ticks", "live-scores", "notification-centre", "collaborative-edit";
     "a service in trouble" => "stall", "outage-that-stays", "outage-that-heals", "service-faults", "exec-pause", "by-hand";
-    EXTERNAL => "external-tls";
+    EXTERNAL => "external-tls", "external-ws-subscribers", "external-mqtt-subscribers";
 ];
 
-/// All situations, those of one purpose together; the last are services of the user's: one over TLS, and one per protocol.
+/// All situations, those of one purpose together; the last are services of the user's, among them one per protocol.
 fn situations() -> impl Iterator<Item = Situation> {
     let shipped = SITUATIONS.iter().flat_map(|(purpose, shipped)| {
         shipped.iter().map(move |(name, text)| Situation { purpose, name: Cow::Borrowed(name), text })

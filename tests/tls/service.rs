@@ -66,6 +66,29 @@ fn one_word_has_a_run_drive_the_bundled_service_over_tls() {
 }
 
 #[test]
+fn who_listens_hears_the_same_over_tls_by_every_transport() {
+    let mut text = three_fleets("tls = true", "", "");
+    let listeners = ["sse", "long-poll", "poll", "ws", "mqtt"];
+    for protocol in listeners {
+        let _ = write!(
+            text,
+            "[fleet.by-{protocol}]\nprotocol = \"{protocol}\"\nmodel = \"subscriber\"\ndevices = 2\ntimeout = \"60s\"\n\
+             topic = \"verdicts\"\n"
+        );
+    }
+    let place = empty();
+    let ended = place.drive(&["run", "s.toml"], &text.replace("drain = \"5s\"", "drain = \"60s\""));
+    ended.assert_answered();
+    let verdicts = ended.sum("reading").ok;
+    for protocol in listeners {
+        let fleet = format!("by-{protocol}");
+        let heard = ended.sum_of(&fleet, "delivery");
+        assert_eq!([heard.planned, heard.ok], [2 * verdicts; 2], "{protocol}: {heard:?}");
+        assert!(ended.sum_of(&fleet, "tls").ok >= 2, "{protocol}");
+    }
+}
+
+#[test]
 fn faults_of_the_service_are_ordered_over_tls_too() {
     let fault = "[[fault]]\nname = \"wrong\"\nkind = \"errors\"\nchance = 1.0\nstart = \"500ms\"\nduration = \"500ms\"\n";
     for reference in ["tls = true", "tls = { require_certificate = true }"] {

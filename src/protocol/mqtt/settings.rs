@@ -1,6 +1,6 @@
 //! `mqtt` of a fleet: sessions, topics and quality of service as a broker of its own wants them.
 
-use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, pattern};
+use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, pattern, source};
 use super::super::{Correlation, Identity, Login, OwnSettings, Settings, Will};
 use super::grammar::is_filter;
 use super::share::{self, PatternFilter};
@@ -106,8 +106,8 @@ pub(super) static MQTT: Section = Section {
         Field::optional("will", Kind::Table(&WILL), "what the broker publishes when the connection breaks"),
         Field::optional(
             "correlate",
-            Kind::Text,
-            "close = \"reply\" only, and required there: a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order",
+            Kind::List(&Kind::Text),
+            "close = \"reply\": required, a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order; model = \"subscriber\": two, to the device whose reading a message is and to the reading's number, /device and /seq unless stated",
         ),
     ],
 };
@@ -244,7 +244,7 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
             retain: will.flag("retain"),
         })
     });
-    let correlation = correlation(fields, reply, report);
+    let correlation = if stated.hears { source(fields, report) } else { correlation(fields, reply, report) };
     let clean_session = fields.flag("clean_session");
     if reply && correlation == Correlation::Order && !clean_session {
         let message =
