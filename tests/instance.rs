@@ -184,6 +184,29 @@ fn alerts_cross_instances_and_who_is_gone_is_passed_over() {
     });
 }
 
+#[test]
+fn who_is_not_ready_gets_nothing_new_until_it_is() {
+    let service = Instances::start(2, "round-robin", &[]);
+    let first = service.places[0].0;
+    let shares = || json(service.front, "/v1/instances")["instances"].clone();
+    let chosen = |shares: &Value| shares[0]["chosen"].as_u64().unwrap();
+    ask(first, "POST", "/v1/realtime", r#"{"operation":"stop"}"#);
+    wait_until("it is known not to be ready", || shares()[0]["ready"] == false);
+    let before = chosen(&shares());
+    for device in 0..6 {
+        judge(service.front, &format!("m-{device}"), 0, 20.0);
+    }
+    assert_eq!(chosen(&shares()), before);
+    // What one asks of the first that lives is answered by it all the same.
+    assert_eq!(json(service.front, "/health")["status"], "unhealthy");
+    ask(first, "POST", "/v1/realtime", r#"{"operation":"start"}"#);
+    wait_until("it is ready again", || shares()[0]["ready"] == true);
+    for device in 0..6 {
+        judge(service.front, &format!("m-{device}"), 1, 20.0);
+    }
+    assert_eq!(chosen(&shares()), before + 3);
+}
+
 /// Devices of three protocols that send again what failed, and who hears the alerts; in the middle an instance is killed.
 const KILLED: &str = r#"
 [scenario]

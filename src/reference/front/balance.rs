@@ -10,6 +10,8 @@ pub(super) struct Seat {
     pub(super) name: String,
     /// Whether its process is there.
     pub(super) lives: bool,
+    /// Whether it says that it is ready, as far as it was asked.
+    pub(super) is_ready: bool,
     /// Connections and requests that it has now.
     pub(super) open: usize,
     /// How often it was chosen.
@@ -26,7 +28,7 @@ pub(super) struct Balance {
 
 impl Balance {
     pub(super) fn new(rule: Rule, names: impl IntoIterator<Item = String>) -> Self {
-        let seat = |name| Seat { name, lives: true, open: 0, chosen: 0 };
+        let seat = |name| Seat { name, lives: true, is_ready: true, open: 0, chosen: 0 };
         Self { rule, seats: names.into_iter().map(seat).collect(), turn: 0 }
     }
 
@@ -38,9 +40,14 @@ impl Balance {
         &self.seats
     }
 
-    /// The instance for what is known as `key`, which then has one more; none where all have been `tried` or are gone.
+    /// The instance for what is known as `key`, which then has one more; none where all have been `tried` or are gone. Where none is
+    /// ready all are as good: a front that turned everybody away would help nobody.
     pub(super) fn choose(&mut self, key: &str, tried: &[usize]) -> Option<usize> {
-        let can = |index: &usize| self.seats[*index].lives && !tried.contains(index);
+        let any_ready = self.seats.iter().any(|seat| seat.lives && seat.is_ready);
+        let can = |index: &usize| {
+            let seat = &self.seats[*index];
+            seat.lives && (seat.is_ready || !any_ready) && !tried.contains(index)
+        };
         let count = self.seats.len();
         let chosen = match self.rule {
             Rule::RoundRobin => (0..count).map(|step| (self.turn + step) % count).find(can),
@@ -68,6 +75,12 @@ impl Balance {
         if let Some(seat) = self.seats.get_mut(index) {
             seat.lives = false;
         }
+    }
+
+    /// Takes note whether an instance is ready; false if it is gone.
+    pub(super) fn note(&mut self, index: usize, is_ready: bool) -> bool {
+        let seat = self.seats.get_mut(index).filter(|seat| seat.lives);
+        seat.map(|seat| seat.is_ready = is_ready).is_some()
     }
 
     /// Takes note that an instance has one more without having been chosen; false if it is gone.
@@ -119,6 +132,22 @@ mod tests {
         assert_eq!((front.choose("", &[0, 2]), front.enter(1), front.living()), (None, false, vec![0, 2]));
         // Three, one and three of seven.
         assert_eq!(front.imbalance(), Some(9.0 / 7.0));
+    }
+
+    #[test]
+    fn who_is_not_ready_gets_nothing_new_unless_nobody_is() {
+        for rule in [Rule::RoundRobin, Rule::Sticky, Rule::Least] {
+            let mut front = balance(rule, 3);
+            assert!(front.note(0, false) && front.note(2, false));
+            assert_eq!((0..4).filter_map(|_| front.choose("m-1", &[])).collect::<Vec<_>>(), [1; 4]);
+            // It goes on with what it has.
+            assert!(front.enter(0));
+            assert_eq!(front.choose("m-1", &[1]), None);
+            front.bury(1);
+            assert!(!front.note(1, true) && front.choose("m-1", &[]).is_some(), "one is better than none");
+            front.note(2, true);
+            assert_eq!((0..4).filter_map(|_| front.choose("m-1", &[])).collect::<Vec<_>>(), [2; 4]);
+        }
     }
 
     #[test]

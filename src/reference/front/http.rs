@@ -320,6 +320,8 @@ mod tests {
             (Method::GET, "/v1/devices/m-1", Route::Shared),
             (Method::GET, "/v1/alerts/stream", Route::Lasting),
             (Method::GET, "/v1/windows", Route::Lasting),
+            (Method::GET, "/v1/broadcast/ws", Route::Lasting),
+            (Method::POST, "/v1/broadcast", Route::Shared),
             (Method::POST, "/v1/faults", Route::All),
             (Method::GET, "/v1/faults", Route::First),
             (Method::POST, "/v1/realtime", Route::All),

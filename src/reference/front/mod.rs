@@ -1,10 +1,11 @@
 //! A front before several instances of the service: it shares devices out among them by a rule, for learning.
 //!
 //! HTTP is understood, request by request; a WebSocket and MQTT are bytes, connection by connection. What asks how the service is goes
-//! to the first instance that lives, and orders go to all. It is no proxy for production: no TLS, no health checks, no retries of what
-//! an instance has begun.
+//! to the first instance that lives, and orders go to all. An instance that says that it is not ready gets
+//! nothing new. It is no proxy for production: no TLS, no retries of what an instance has begun.
 
 mod balance;
+mod health;
 mod http;
 mod key;
 mod mqtt;
@@ -198,7 +199,11 @@ async fn serve(
 ) {
     let (Ok(http), Ok(mqtt)) = (TcpListener::from_std(http), TcpListener::from_std(mqtt)) else { return };
     let doors = async {
-        tokio::join!(accept(http, Door::Http, &instances), accept(mqtt, Door::Mqtt, &instances));
+        tokio::join!(
+            accept(http, Door::Http, &instances),
+            accept(mqtt, Door::Mqtt, &instances),
+            health::watch(&instances)
+        );
     };
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => {}

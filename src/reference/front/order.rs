@@ -137,7 +137,11 @@ pub(super) async fn report(visit: &Visit, head: &Parts) -> Reply {
     let instances: Vec<Value> = balance
         .seats()
         .iter()
-        .map(|seat| json!({ "instance": seat.name, "lives": seat.lives, "open": seat.open, "chosen": seat.chosen }))
+        .map(|seat| {
+            json!({
+                "instance": seat.name, "lives": seat.lives, "ready": seat.lives && seat.is_ready, "open": seat.open, "chosen": seat.chosen,
+            })
+        })
         .collect();
     let report = json!({
         "rule": balance.rule().name(),
