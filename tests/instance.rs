@@ -266,6 +266,7 @@ fn no_reading_is_lost_that_is_sent_again_when_an_instance_is_killed() {
     let told = told(&output);
     let run = desk.only_run();
     let rows = squall::results::read_summary(&run).unwrap();
+    let mut reconnects = 0;
     let of = |fleet: &str, kind: &str| {
         let row = rows.iter().find(|row| row.fleet == fleet && row.kind == kind && row.phase == "whole");
         row.unwrap_or_else(|| panic!("{fleet} {kind}: {told}")).figures.clone()
@@ -274,6 +275,17 @@ fn no_reading_is_lost_that_is_sent_again_when_an_instance_is_killed() {
         let figures = of(fleet, "reading");
         assert!(figures.planned > 0 && figures.ok == figures.planned, "{fleet}: {told}");
     }
+    // Who had a connection to the one that died made another, to the one that is left; the others had no need to.
+    for (fleet, devices) in [("lines", 8), ("sensors", 8), ("boards", 4)] {
+        let [planned, ok] = rows
+            .iter()
+            .filter(|row| row.fleet == fleet && row.kind == "connect")
+            .fold([0; 2], |[planned, ok], row| [planned + row.figures.planned, ok + row.figures.ok]);
+        assert_eq!(planned, ok, "{fleet}: {told}");
+        reconnects += ok - devices;
+        assert!((devices..=2 * devices).contains(&ok), "{fleet}: {ok} connections {told}");
+    }
+    assert!((1..20).contains(&reconnects), "{reconnects} {told}");
     assert!(events(&run).contains("death"), "{}", events(&run));
     let shares = json(service.front, "/v1/instances");
     assert_eq!(

@@ -105,3 +105,47 @@ fn verdicts_and_broadcasts_reach_all_who_listen_over_every_transport() {
     }
     server.stop();
 }
+
+/// Verdicts that take longer than the phase, so that readings end and are told of in the drain alone.
+const SLOW: &str = r#"
+[scenario]
+name = "slow"
+[reference]
+inference = { cost = "1500ms", labour = "wait" }
+workers = { mode = "async" }
+[run]
+warm_up = "0s"
+drain = "60s"
+connect_timeout = "60s"
+[[phase]]
+name = "whole"
+duration = "1s"
+[fleet.a-boards]
+protocol = "sse"
+model = "subscriber"
+devices = 3
+timeout = "60s"
+topic = "verdicts"
+[fleet.meters]
+protocol = "http"
+devices = 5
+rate = "2/s"
+timeout = "60s"
+"#;
+
+#[test]
+fn what_is_told_in_the_drain_is_due_there_whichever_worker_hears_it() {
+    let output = Desk::with(SLOW).run(&["run", "s.toml", "--quiet", "--json", "--workers", "2"]);
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", told(&output)));
+    let rows = report["summary"].as_array().unwrap();
+    let sum = |fleet: &str, kind: &str, key: &str| -> u64 {
+        let own = rows.iter().filter(|row| row["fleet"] == fleet && row["kind"] == kind);
+        own.map(|row| count(row, key)).sum()
+    };
+    let readings = sum("meters", "reading", "ok");
+    assert!(readings >= 5 && readings == sum("meters", "reading", "planned"), "{}", told(&output));
+    for key in ["planned", "ok"] {
+        assert_eq!(sum("a-boards", "delivery", key), 3 * readings, "{key} {}", told(&output));
+    }
+}

@@ -44,5 +44,5 @@ async fn is_ready(place: SocketAddr) -> io::Result<bool> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = [0; READY.len()];
     stream.read_exact(&mut answer).await?;
-    Ok(answer == READY)
+    Ok(answer.as_slice() == READY)
 }
