@@ -45,7 +45,8 @@ static SITUATIONS: Purposes = situations![
     "devices as they are" => "sleepy", "store-and-forward", "roll-out", "new-schema", "herd-reconnect", "reconnect-storm";
     "a bad network" => "bad-links", "partition", "half-open", "lost-verdicts", "qos", "slow-consumer";
     "devices that misbehave" => "broken-sensors", "two-models", "spike", "wrong-tokens";
-    "real-time systems, and who waits for them" => "chat-room", "live-feed", "ticks", "live-scores", "notification-centre", "collaborative-edit";
+    "real-time systems, and who waits for them" => "chat-room", "live-feed", "ticks", "live-scores", "notification-centre", "collaborative-edit",
+        "push-and-pull";
     "a service in trouble" => "stall", "outage-that-stays", "outage-that-heals", "service-faults", "exec-pause", "by-hand";
     EXTERNAL => "external-tls", "external-ws-subscribers", "external-mqtt-subscribers";
 ];

@@ -53,6 +53,7 @@ pub(crate) static LABS: &[Lab] = labs![
     "similar" in "08-similar",
     "bursts" in "04-bursts",
     "retries" in "12b-retries",
+    "push" in "05-push",
     "after" in "14-after",
 ];
 

@@ -116,7 +116,21 @@ fn of_fleet(fleet: &Fleet, key: &str) -> Result<Quantity, String> {
             Model::Closed { think } => Ok(span(*think)),
             Model::Open { .. } | Model::Subscriber => some(None, "think time of this fleet"),
         },
-        _ => unknown("a fleet", key, "devices, rate, offered, in_flight, timeout, budget, think"),
+        "spikes" => some(spikes(fleet).map(Quantity::number), "spikes of this fleet"),
+        "every" => some(fleet.turn().map(span), "interval of this fleet, which does not poll"),
+        _ => unknown(
+            "a fleet",
+            key,
+            "devices, rate, offered, in_flight, timeout, budget, think, spikes, every",
+        ),
+    }
+}
+
+/// The share of a fleet's readings that are spikes, where it has one sensor a device.
+fn spikes(fleet: &Fleet) -> Option<f64> {
+    match fleet.device_model.channels.as_slice() {
+        [channel] => Some(channel.signal.anomalies.spikes).filter(|share| *share > 0.0),
+        _ => None,
     }
 }
 

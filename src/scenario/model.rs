@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::fleet::DeviceModel;
 use crate::language::{Location, Text};
 use crate::net::{ClientIdentity, TlsSettings};
-use crate::protocol::{Exchange, Facts, Identity, Misfit, Rendering, driver};
+use crate::protocol::{Exchange, Facts, Identity, Misfit, Rendering, Settings, driver};
 use crate::record::{Close, DeliveryGuarantee, MessagePattern, Protocol};
 use crate::seed::Seed;
 use crate::service::{Setup, Topic};
@@ -338,6 +338,12 @@ impl Fleet {
     /// A reading, or one attempt at it, unanswered for this long has timed out.
     pub(crate) fn attempt_timeout(&self) -> Span {
         self.retry.map_or(self.timeout, |retry| retry.timeout)
+    }
+
+    /// From one turn of a device that asks by the clock to its next; `None`: its devices have no turns.
+    pub(crate) fn turn(&self) -> Option<Span> {
+        let settings = self.exchange.settings(Settings::default());
+        settings.turns.map(|_| Span::from_ns(settings.keep_alive.as_nanos() as u64))
     }
 
     /// Whether its devices connect only when they have something to send.

@@ -2,7 +2,8 @@
 //!
 //! What stands in a formula: whole and decimal numbers; numbers with a unit (`2s`, `150ms`, `10/s`, `5%`);
 //! names, of which those with dots are of the plan (`phase.day.duration`); `+`, `-`, `*`, `/` and brackets;
-//! `min`, `max`, `sqrt`, `ln`, `exp` and `abs`. Every quantity is a number, a time or a rate, or a product of
+//! `min`, `max`, `sqrt`, `ln`, `exp` and `abs`; `rank(x, y, …)`, the place of `x` among all of them, where the
+//! smallest is first. Every quantity is a number, a time or a rate, or a product of
 //! these, and sums of unlike quantities are refused. Budgets have conditions and no arithmetic, and no
 //! maintained crate has both units and the place of a mistake.
 

@@ -32,16 +32,18 @@ enum Function {
     Ln,
     Exp,
     Abs,
+    Rank,
 }
 
 impl Function {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("min", Self::Min),
         ("max", Self::Max),
         ("sqrt", Self::Sqrt),
         ("ln", Self::Ln),
         ("exp", Self::Exp),
         ("abs", Self::Abs),
+        ("rank", Self::Rank),
     ];
 
     /// The function of this name.
@@ -159,17 +161,17 @@ fn called(function: Function, arguments: &[Quantity]) -> Result<Quantity, String
     let Some((first, others)) = arguments.split_first() else {
         return Err(format!("`{name}` needs a value in its brackets"));
     };
-    if matches!(function, Function::Min | Function::Max) {
+    if matches!(function, Function::Min | Function::Max | Function::Rank) {
         if others.iter().any(|other| other.dimension != first.dimension) {
             return Err(format!("`{name}` compares like with like; write all in the same unit"));
         }
         let values = arguments.iter().map(|argument| argument.value);
-        let value = if function == Function::Min {
-            values.fold(f64::INFINITY, f64::min)
-        } else {
-            values.fold(f64::NEG_INFINITY, f64::max)
-        };
-        return Ok(Quantity { value, ..*first });
+        return Ok(match function {
+            Function::Min => Quantity { value: values.fold(f64::INFINITY, f64::min), ..*first },
+            Function::Max => Quantity { value: values.fold(f64::NEG_INFINITY, f64::max), ..*first },
+            // The place of the first among all of them, the smallest of which has place 1.
+            _ => Quantity::number(1.0 + values.filter(|value| *value < first.value).count() as f64),
+        });
     }
     if !others.is_empty() {
         return Err(format!("`{name}` takes one value"));

@@ -41,6 +41,8 @@ fn formulas_have_values_in_their_units() {
         ("sqrt(4s * 1s)", 1, 2.0),
         ("-ln(1 - 99%) / (mu - lambda)", 1, 100.0_f64.ln() / 140.0),
         ("exp(0) + abs(-2)", 0, 3.0),
+        ("rank(3s, 1s, 5s, 2s)", 0, 3.0),
+        ("rank(1, 1, 1) + rank(7)", 0, 2.0),
     ] {
         let found = value(text);
         assert_eq!(found.dimension, Dimension(power), "{text}");
@@ -58,11 +60,12 @@ fn what_is_no_formula_says_where_and_what_to_write() {
         ("2 $ 3", 3, "`$` has no meaning in a formula; write +, -, *, / and brackets"),
         ("1.2.3", 1, "`1.2.3` is not a number; write for example 1.5"),
         ("5 fortnights", 3, "the formula has ended before; write a sign between"),
-        ("sin(1)", 1, "`sin` is no function; there are min, max, sqrt, ln, exp, abs"),
+        ("sin(1)", 1, "`sin` is no function; there are min, max, sqrt, ln, exp, abs, rank"),
         ("1s + 2", 4, "a time and a number cannot be added; write both in the same unit"),
         ("1 / (lambda - lambda)", 3, "divides by nothing"),
         ("ln(2s)", 1, "`ln` takes a plain number; divide a time by its unit"),
         ("max(1, 2s)", 1, "`max` compares like with like; write all in the same unit"),
+        ("rank(1, 2s)", 1, "`rank` compares like with like; write all in the same unit"),
         ("abs(1, 2)", 1, "`abs` takes one value"),
         ("1 + lamda", 5, "there is no `lamda`"),
         ("ln(0)", 1, "has no finite value here"),

@@ -12,6 +12,7 @@ use super::super::judge::{Case, LabJudgement, LabVerdict, Standing};
 use super::super::progress::LabProgress;
 use super::super::{Lab, Screen, wording};
 use super::plan;
+use crate::budget::{Scope, Subject};
 use crate::display::Style;
 use crate::results::{
     Detections, Figures, LabFacts, Manifest, Millis, Outage, Report, StoredRun, SummaryRow,
@@ -252,6 +253,22 @@ fn lateness_decides_only_what_it_may_have_moved() {
             assert_eq!(judged.laws[0].standing, standing, "{that}, {lag_ms} ms: {}", judged.laws[0].figures);
         }
     }
+}
+
+#[test]
+fn deliveries_are_as_late_as_the_readings_that_cause_them() {
+    let mut report = report(Made { lag_ms: 51, ..GOOD });
+    let heard = SummaryRow {
+        fleet: "boards".into(),
+        protocol: "sse".into(),
+        kind: "delivery".into(),
+        figures: Figures { planned: 10, ok: 10, ..Figures::default() },
+        ..report.summary[0].clone()
+    };
+    report.summary.push(heard);
+    let boards = Some("boards".to_owned());
+    let scope = Scope { fleet: boards, subject: Subject::Deliveries, ..Scope::default() };
+    assert_eq!(StoredRun::of(report).lag_ns(&scope), Some(51_000_000));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::budget::kind_of;
 use super::measurement::{
     MeasuredValue, Measurement, extreme, longest, of_counts, percentile, share, within_budget, worst,
 };
-use crate::budget::{Condition, Figure, Metric, Scope, Times};
+use crate::budget::{Condition, Figure, Metric, Scope, Subject, Times};
 use crate::results::files::distribution::{Distributions, read_distributions, tag_of};
 use crate::results::files::figures::Figures;
 use crate::results::files::millis::Millis;
@@ -75,9 +75,12 @@ impl StoredRun {
     }
 
     /// The largest pacing lag (p99) of any fleet in any phase that `scope` means, nanoseconds; of a fault
-    /// that of all measured phases.
+    /// that of all measured phases. Deliveries begin when readings come due, whoever sends those: theirs is that of all readings.
     pub(crate) fn lag_ns(&self, scope: &Scope) -> Option<u64> {
-        let whole = Scope { fault: None, ..scope.clone() };
+        let whole = match scope.subject {
+            Subject::Deliveries => Scope { phase: scope.phase.clone(), ..Scope::default() },
+            _ => Scope { fault: None, ..scope.clone() },
+        };
         self.rows(&whole).iter().filter_map(|row| row.figures.pacing_lag_p99_ms).map(|lag| lag.0).max()
     }
 
