@@ -172,18 +172,22 @@ impl AlertLog {
         }
     }
 
-    /// Posts an alert: numbers it unless it has a number, keeps it and hands it to whoever wants it.
-    pub(in crate::reference) fn post(&self, alert: Alert, number: Option<u64>) -> LoggedAlert {
+    /// Numbers an alert, unless it has a number, and keeps it.
+    pub(in crate::reference) fn enter(&self, alert: Alert, number: Option<u64>) -> LoggedAlert {
         let logged = LoggedAlert::new(number.unwrap_or(self.last() + 1), alert);
         self.history.add(logged.clone());
+        logged
+    }
+
+    /// Hands an alert that was entered last to whoever wants it.
+    pub(in crate::reference) fn tell(&self, logged: &LoggedAlert) {
         self.inboxes.borrow_mut().retain(|inbox| {
             let Some(inbox) = inbox.upgrade() else { return false };
             if inbox.filter.fits(&logged.alert) {
-                self.hand(&inbox, &logged);
+                self.hand(&inbox, logged);
             }
             !inbox.cut.get()
         });
-        logged
     }
 
     fn hand(&self, inbox: &Inbox, logged: &LoggedAlert) {
@@ -306,6 +310,10 @@ mod tests {
         Alert { device: Some(device.into()), seq: Some(1), score: Some(3.0), reason: None, ..none }
     }
 
+    fn post(log: &AlertLog, alert: Alert) {
+        log.tell(&log.enter(alert, None));
+    }
+
     fn any() -> Filter {
         Filter { level: Level::Low, device: None, class: None }
     }
@@ -335,16 +343,16 @@ mod tests {
         let grave = log.subscribe(Filter { level: Level::High, ..any() }, None).unwrap();
         let own = log.subscribe(Filter { device: Some("b".into()), ..any() }, None).unwrap();
         for (device, level) in [("a", Level::Low), ("a", Level::Critical), ("b", Level::Medium)] {
-            log.post(alert(device, level), None);
+            post(&log, alert(device, level));
         }
         assert_eq!([heard(&everything), heard(&grave), heard(&own)], [vec![1, 2, 3], vec![2], vec![3]]);
         let of_service = |class| Alert::of_service(class, Level::High, "slow".into(), Tick(0));
         let [secure, quick] = [AlertClass::Security, AlertClass::Performance]
             .map(|class| log.subscribe(Filter { class: Some(class), ..any() }, None).unwrap());
-        log.post(of_service(AlertClass::Performance), None);
+        post(&log, of_service(AlertClass::Performance));
         assert_eq!([heard(&own), heard(&secure), heard(&quick)], [vec![], vec![], vec![4]]);
         drop((own, secure, quick));
-        log.post(alert("b", Level::Low), None);
+        post(&log, alert("b", Level::Low));
         assert_eq!(log.subscribers(), 2);
         assert_eq!(&*log.since(4, &any(), 9).0[0].text, alert("b", Level::Low).encode(5, None));
     }
@@ -359,7 +367,7 @@ mod tests {
             let log = AlertLog::new(&Setup { buffer: 3, slow, ..Setup::default() }, Past::default());
             let (idle, quick) = (log.subscribe(any(), None).unwrap(), log.subscribe(any(), None).unwrap());
             for id in 1..=5 {
-                log.post(alert("a", Level::Low), None);
+                post(&log, alert("a", Level::Low));
                 assert_eq!(heard(&quick), [id], "the others are served all the same");
             }
             assert_eq!(heard(&idle), expected, "{}", slow.name());
@@ -369,7 +377,7 @@ mod tests {
     #[test]
     fn history_is_bounded_and_can_be_taken_up_from() {
         let log = AlertLog::new(&Setup { history: 3, ..Setup::default() }, Past::default());
-        (0..5).for_each(|_| drop(log.post(alert("a", Level::Low), None)));
+        (0..5).for_each(|_| post(&log, alert("a", Level::Low)));
         let ids = |after| log.since(after, &any(), 10).0.iter().map(|logged| logged.id).collect::<Vec<_>>();
         assert_eq!((ids(0), ids(4), log.last()), (vec![3, 4, 5], vec![5], 5));
         assert_eq!(heard(&log.subscribe(any(), Some(3)).unwrap()), [4, 5]);
@@ -387,10 +395,10 @@ mod tests {
         ] {
             // The buffer is shorter than what there is to catch up with.
             let log = AlertLog::new(&Setup { history: 6, buffer: 2, ..Setup::default() }, Past::default());
-            (0..10).for_each(|_| drop(log.post(alert("a", Level::Low), None)));
+            (0..10).for_each(|_| post(&log, alert("a", Level::Low)));
             let subscription = log.subscribe(any(), Some(after)).unwrap();
             assert_eq!(heard(&subscription), expected, "after {after}");
-            log.post(alert("a", Level::Low), None);
+            post(&log, alert("a", Level::Low));
             assert_eq!(heard(&subscription), [11], "and goes on with what comes");
         }
     }
@@ -398,7 +406,7 @@ mod tests {
     #[test]
     fn what_comes_while_somebody_catches_up_is_neither_lost_nor_told_twice() {
         let log = AlertLog::new(&Setup { history: 8, buffer: 2, ..Setup::default() }, Past::default());
-        (0..6).for_each(|_| drop(log.post(alert("a", Level::Low), None)));
+        (0..6).for_each(|_| post(&log, alert("a", Level::Low)));
         let subscription = log.subscribe(any(), Some(1)).unwrap();
         let cx = Context::from_waker(Waker::noop());
         let mut ids = Vec::new();
@@ -406,12 +414,12 @@ mod tests {
         while let Poll::Ready(Notice::Alert(logged)) = subscription.poll_next(&cx) {
             ids.push(logged.id);
             if ids.len() <= 20 {
-                log.post(alert("a", Level::Low), None);
+                post(&log, alert("a", Level::Low));
             }
         }
         assert_eq!(ids, (2..=26).collect::<Vec<_>>());
         let late = log.subscribe(any(), Some(20)).unwrap();
-        (0..10).for_each(|_| drop(log.post(alert("a", Level::Low), None)));
+        (0..10).for_each(|_| post(&log, alert("a", Level::Low)));
         assert_eq!(heard(&late), [-21_028, 29, 30, 31, 32, 33, 34, 35, 36]);
     }
 
@@ -419,8 +427,8 @@ mod tests {
     fn a_log_goes_on_after_the_alerts_of_before() {
         let past = Past { alerts: vec![(7, alert("a", Level::Low)), (8, alert("a", Level::Low))], last: 9 };
         let log = AlertLog::new(&Setup::default(), past);
-        assert_eq!(log.post(alert("a", Level::Low), None).id, 10);
-        assert_eq!(log.post(alert("a", Level::Low), Some(11)).id, 11);
+        assert_eq!(log.enter(alert("a", Level::Low), None).id, 10);
+        assert_eq!(log.enter(alert("a", Level::Low), Some(11)).id, 11);
         assert_eq!(heard(&log.subscribe(any(), Some(6)).unwrap()), [7, 8, 10, 11]);
     }
 }

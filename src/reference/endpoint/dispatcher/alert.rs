@@ -19,8 +19,11 @@ impl Dispatcher {
         if let Some(bus) = self.bus.as_ref().filter(|_| alert.instance.is_none()) {
             bus.tell(ClusterEvent::Alert(alert.clone()));
         }
-        let logged = self.alert_log.post(alert, number);
+        let logged = self.alert_log.enter(alert, number);
+        // Whoever is woken first hears of it first: a long poll, whose reply brings the next request with it, costs the most, and
+        // holds up nobody behind it.
         hub.alert(&logged);
+        self.alert_log.tell(&logged);
         // What another instance raised is for that one's jobs.
         if logged.alert.instance.is_none() {
             self.jobs().heed(&logged.alert);

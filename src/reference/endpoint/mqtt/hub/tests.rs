@@ -140,7 +140,7 @@ fn an_alert_reaches_subscribers_whatever_its_device_is_called() {
         ..Alert::of_service(AlertClass::Anomaly, Level::High, String::new(), Tick(0))
     };
     let logged =
-        AlertLog::new(&Alerts::default(), crate::reference::state::Past::default()).post(alert, None);
+        AlertLog::new(&Alerts::default(), crate::reference::state::Past::default()).enter(alert, None);
     hub.alert(&logged);
     let outbox = peer.outbox.borrow();
     let sent = String::from_utf8_lossy(outbox.unwritten());
