@@ -47,7 +47,6 @@
 pub(crate) mod arrival;
 pub(crate) mod budget;
 pub(crate) mod calibration;
-#[expect(dead_code, unused_imports, reason = "the command that drives the search comes after it")]
 pub(crate) mod capacity;
 pub mod cli;
 pub mod clock;

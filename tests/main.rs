@@ -14,6 +14,7 @@ mod broker;
 mod browser;
 mod budget;
 mod bundled;
+mod capacity;
 mod cli;
 #[path = "support/client.rs"]
 mod client;

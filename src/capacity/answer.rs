@@ -89,13 +89,6 @@ pub(crate) struct Fit {
     pub scale: f64,
 }
 
-impl Fit {
-    /// The probability that a probe at `factor` keeps to the budgets.
-    pub(crate) fn met(&self, factor: f64) -> f64 {
-        1.0 / (1.0 + ((factor.ln() - self.factor.ln()) / self.scale).exp())
-    }
-}
-
 /// What a search has found, and the data behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answer {

@@ -15,10 +15,9 @@ mod settings;
 mod tests;
 mod trend;
 
-pub(crate) use answer::{Answer, End, Finding, Fit};
+pub(crate) use answer::{Answer, End, Finding};
 pub(crate) use comparison::{Comparison, PairedSearch, PairedSettings, PairedStep};
 pub(crate) use probe::{Probe, Verdict};
-pub(crate) use scalability::{Prediction, Scalability};
+pub(crate) use scalability::Scalability;
 pub(crate) use search::{Search, Step};
-pub(crate) use settings::{Settings, SettingsError};
-pub(crate) use trend::Trend;
+pub(crate) use settings::Settings;

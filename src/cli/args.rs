@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::CliError;
 #[cfg(unix)]
 use super::ab::args::{AbArgs, JudgeArgs, TrialArgs};
+use super::amendment::OverrideArgs;
+#[cfg(unix)]
+use super::capacity::args::CapacityArgs;
 #[cfg(unix)]
 use super::compare::CompareArgs;
 use super::exit::Exit;
@@ -27,11 +29,9 @@ use super::stored::RESULTS;
 use super::url::UrlArgs;
 use super::watch::args::WatchArgs;
 use crate::clock::WallTime;
-use crate::language::{Environment, alternatives, guess};
+use crate::language::{alternatives, guess};
 use crate::protocol::protocols;
 use crate::record::{Protocol, RunToken};
-use crate::scenario::{Override, Overrides};
-use crate::seed::Seed;
 use crate::units::Span;
 
 /// Load for fleets of connected devices, and the truth about tail latency.
@@ -84,6 +84,13 @@ pub(super) enum Command {
     /// regression is confirmed with fresh pairs.
     #[cfg(unix)]
     Ab(Box<AbArgs>),
+    /// Find the highest load at which a service keeps to its budgets
+    ///
+    /// Runs the scenario at one load after another, each a factor on its own, in a random order, until the factor up to which
+    /// all budgets hold is known as closely as asked for, with an interval. Every probe is an ordinary run; one whose generator
+    /// was the bottleneck never counts against the service. Ctrl-C ends the search with what is known by then.
+    #[cfg(unix)]
+    Capacity(Box<CapacityArgs>),
     /// Compare stored runs, or judge a stored comparison again
     ///
     /// Runs that were not made in pairs give advice only: whatever else changed between them, such as the
@@ -319,52 +326,6 @@ pub(super) struct ReportScreenArgs {
     /// Print the report as JSON instead of tables
     #[arg(long, conflicts_with_all = ["verbose", "plain"])]
     pub(super) json: bool,
-}
-
-/// Changes to a scenario.
-#[derive(Debug, clap::Args)]
-pub(super) struct OverrideArgs {
-    /// Override the seed
-    #[arg(long, value_name = "N")]
-    pub(super) seed: Option<u64>,
-
-    /// Total length of the measured phases, such as 30s; each is scaled in proportion
-    #[arg(long, value_name = "SPAN")]
-    pub(super) duration: Option<Span>,
-
-    /// Override a value of the scenario, such as fleet.meters.rate=2/s or phase.burst.load=4
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(super) set: Vec<String>,
-}
-
-impl OverrideArgs {
-    /// The changes, parsed.
-    pub(super) fn read(&self) -> Result<Overrides, CliError> {
-        let parse = |text: &String| {
-            Override::parse(text).map_err(|error| match option_for(text) {
-                Some(option) => {
-                    CliError::usage(format!("`--set {text}` names an option of its own: write {option}"))
-                }
-                None => CliError::usage(error),
-            })
-        };
-        Ok(Overrides {
-            set: self.set.iter().map(parse).collect::<Result<_, _>>()?,
-            seed: self.seed.map(Seed),
-            duration: self.duration,
-            environment: Environment::Process,
-        })
-    }
-}
-
-/// The option that `KEY=VALUE` after `--set` was probably meant to be, as it is typed.
-fn option_for(text: &str) -> Option<String> {
-    let (key, value) = text.split_once('=')?;
-    let name = key.trim().replace('_', "-");
-    let options = <RunArgs as clap::Args>::augment_args(clap::Command::new("run"));
-    let option = options.get_arguments().find(|option| option.get_long() == Some(name.as_str()))?;
-    let takes_value = option.get_action().takes_values();
-    Some(if takes_value { format!("--{name} {}", value.trim()) } else { format!("--{name}") })
 }
 
 #[derive(Debug, clap::Args)]

@@ -55,7 +55,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
     let targets = Targets::start().map_err(CliError::failed)?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
     let tell = |Step(text)| {
-        if !args.trial.quiet {
+        if !args.trial.generator.quiet {
             // Nobody reading it changes nothing.
             let _ = writeln!(io::stderr(), "{text}");
         }

@@ -61,6 +61,17 @@ impl Exit {
         Self::Interrupted,
     ];
 
+    /// Those of a search for a capacity.
+    pub(super) const OF_CAPACITY: &'static [Self] = &[
+        Self::Fine,
+        Self::Failed,
+        Self::Usage,
+        Self::Inconclusive,
+        Self::Invalid,
+        Self::Budget,
+        Self::Interrupted,
+    ];
+
     /// The table of `codes`, as `--help` shows it.
     pub(super) fn help(codes: &[Self]) -> String {
         let row = |code: &Self| format!("\n  {:>3}  {}", code.code(), code.meaning());
@@ -94,6 +105,13 @@ impl Exit {
             Self::Interrupted => Conclusion::Interrupted.exit_code(),
         }
     }
+}
+
+/// What a question ends with that could not be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum OnInconclusive {
+    Pass,
+    Fail,
 }
 
 impl From<Exit> for ExitCode {

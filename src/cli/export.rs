@@ -92,6 +92,19 @@ impl ExportArgs {
         own.chain(self.formats.iter().cloned()).collect()
     }
 
+    /// The first thing that is asked for besides the page, as it is typed.
+    pub(super) fn beside_page(&self) -> Option<String> {
+        let junit = self.junit.is_some().then(|| "--junit".to_owned());
+        let github = self.github.then(|| "--github".to_owned());
+        let format = self.formats.first().map(|output| format!("--format {}", output.format.name));
+        junit.or(github).or(format)
+    }
+
+    /// Whether anything is asked for.
+    pub(super) fn asks(&self) -> bool {
+        self.html.is_some() || self.beside_page().is_some()
+    }
+
     /// Makes sure, before anything is sent, that what is asked for exists of `subject` and can be written: folders are
     /// made, which is said.
     ///
@@ -266,7 +279,7 @@ fn distributions(
 }
 
 /// The way from the folder of `file` to `folder`, both of which are there: a relative path with `/`, empty for the same folder.
-fn seen_from(file: &Path, folder: &Path) -> String {
+pub(super) fn seen_from(file: &Path, folder: &Path) -> String {
     let (Ok(own), Ok(folder)) = (folder::of(file).canonicalize(), folder.canonicalize()) else {
         return folder.display().to_string();
     };

@@ -2,10 +2,13 @@
 
 #[cfg(unix)]
 mod ab;
+mod amendment;
 mod args;
 mod calibrate;
 #[cfg(unix)]
 mod call;
+#[cfg(unix)]
+mod capacity;
 mod check;
 #[cfg(unix)]
 mod compare;
@@ -33,6 +36,8 @@ mod serve;
 mod shard;
 mod signal;
 mod stored;
+#[cfg(unix)]
+mod trial;
 mod url;
 #[cfg_attr(not(all(unix, feature = "live")), path = "watch_absent.rs")]
 mod watch;
@@ -168,6 +173,8 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Phase(args) => phase::phase(args),
         #[cfg(unix)]
         Command::Ab(args) => ab::ab(args),
+        #[cfg(unix)]
+        Command::Capacity(args) => capacity::capacity(args),
         #[cfg(unix)]
         Command::Compare(args) => compare::compare(args),
         Command::Watch(args) => watch::watch(args),

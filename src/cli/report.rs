@@ -1,6 +1,8 @@
 //! `squall report`: a stored run once more, as a screen, as JSON, or as what CI takes.
 
 use super::args::{ReportArgs, ReportScreenArgs};
+#[cfg(unix)]
+use super::capacity;
 use super::exit::Exit;
 use super::export::{self, ExportArgs, Subject};
 use super::screen;
@@ -10,6 +12,10 @@ use crate::results::{LazyHistory, Report, RunState};
 
 /// Prints the run and writes what is asked for.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, CliError> {
+    #[cfg(unix)]
+    if let Some(folder) = args.run.as_deref().filter(|folder| capacity::is_search(folder)) {
+        return capacity::again(folder, args);
+    }
     args.outputs.prepare(Subject::Run)?;
     let directory = &stored::run(args.run.as_deref())?;
     let report = Report::load(directory).map_err(|error| {

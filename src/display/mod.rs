@@ -3,6 +3,7 @@
 mod activation;
 pub(crate) mod budget;
 mod bundled;
+pub(crate) mod capacity;
 mod chart;
 pub(crate) mod comparison;
 pub(crate) mod delivery;
@@ -23,6 +24,7 @@ mod table;
 pub(crate) mod verdict;
 
 pub(crate) use activation::FaultOutline;
+pub(crate) use capacity::{capacity, factor, progress as capacity_progress};
 pub(crate) use comparison::{comparison, estimate, finding, length, self_test};
 pub(crate) use dot::pairs;
 pub(crate) use figure::time;

@@ -3,6 +3,7 @@
 //!
 //! Every number is made by the functions that make those of the terminal's report. The scripts add a cursor, zoom, keys and a theme.
 
+pub(crate) mod capacity;
 mod colour;
 pub(crate) mod comparison;
 mod curve;

@@ -55,6 +55,21 @@ pub async fn succeeds(url: &str, timeout: Duration) -> bool {
     client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
 }
 
+/// The JSON that a GET of `url` is answered with within `timeout`; `None` where it is not, or in more than 64 KiB.
+///
+/// Needs a tokio runtime with time and I/O enabled.
+pub async fn ask(url: &str, timeout: Duration) -> Option<Value> {
+    let mut answer = client(timeout).ok()?.get(url).send().await.ok()?;
+    let mut text = Vec::new();
+    while let Some(part) = answer.chunk().await.ok()? {
+        text.extend_from_slice(&part);
+        if text.len() > ANSWER_BYTES {
+            return None;
+        }
+    }
+    answer.status().is_success().then(|| serde_json::from_slice(&text).ok()).flatten()
+}
+
 fn client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .user_agent(concat!("squall/", env!("CARGO_PKG_VERSION")))

@@ -19,6 +19,8 @@ pub struct Overrides {
     pub seed: Option<Seed>,
     /// `--duration`: the measured phases together last this long, each scaled in proportion.
     pub duration: Option<Span>,
+    /// `--load`: factor on the load of every fleet that sends, above 0: on the rate of open ones, on the devices of closed ones.
+    pub load: Option<f64>,
     /// Where `${NAME}` is looked up.
     pub environment: Environment,
 }
@@ -29,7 +31,8 @@ impl Overrides {
         let set = self.set.iter().map(|set| veiled(&set.to_string()));
         let seed = self.seed.iter().map(|seed| format!("--seed {seed}"));
         let duration = self.duration.iter().map(|span| format!("--duration {span}"));
-        set.chain(seed).chain(duration).collect()
+        let load = self.load.iter().map(|load| format!("--load {load}"));
+        set.chain(seed).chain(duration).chain(load).collect()
     }
 }
 

@@ -200,7 +200,7 @@ fn report<'t>(source: &str, text: &'t str, overrides: &Overrides) -> Reporter<'t
 
 fn check(text: &str, overrides: &Overrides, report: &mut Reporter<'_>) -> Option<CheckedDocument> {
     let root = document(text, overrides, report)?;
-    let mut checked = section::document(&root, overrides.duration, report);
+    let mut checked = section::document(&root, overrides, report);
     if let Some(seed) = overrides.seed {
         checked.seed = seed.0;
     }

@@ -25,7 +25,9 @@ use crate::program::wait_until;
 use crate::skip;
 
 /// Commands that are not executed, by how they begin, and why.
-const NOT_EXECUTED: [(&str, &str); 28] = [
+const NOT_EXECUTED: [(&str, &str); 30] = [
+    ("squall ab --capacity", "builds of the reader's own"),
+    ("squall capacity", "takes minutes; tests/capacity.rs makes searches"),
     ("cargo ", "builds what these tests are built of; CI does it"),
     ("git worktree", "needs the history of the reader's own repository"),
     (

@@ -88,7 +88,7 @@ fn a_search_that_is_stopped_says_what_it_knows() {
         let answer = search.answer_so_far();
         assert_eq!(answer.probes.len(), number as usize);
         let fit = answer.fit.unwrap();
-        assert!(fit.low < fit.factor && fit.factor < fit.high && fit.met(fit.factor) > 0.49, "{fit:?}");
+        assert!(fit.low < fit.factor && fit.factor < fit.high, "{fit:?}");
         last = fit.high / fit.low;
     }
     assert!(last < 1.5, "{last}");

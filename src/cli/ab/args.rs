@@ -1,13 +1,14 @@
 //! Arguments of a comparison.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use crate::cli::CliError;
-use crate::cli::args::{OverrideArgs, parse_target};
-use crate::cli::exit::Exit;
+use crate::cli::amendment::OverrideArgs;
+use crate::cli::args::parse_target;
+use crate::cli::capacity::args::SearchArgs;
+use crate::cli::exit::{Exit, OnInconclusive};
 use crate::cli::export::ExportArgs;
-use crate::cli::stored::RESULTS;
+use crate::cli::trial::args::{GeneratorArgs, LaunchArgs};
 use crate::compare::{LOOK_ALPHAS, LOOKS, Settings, Thresholds};
 use crate::record::Protocol;
 use crate::seed::Seed;
@@ -51,6 +52,14 @@ pub(in crate::cli) struct AbArgs {
     #[command(flatten)]
     pub(super) trial: TrialArgs,
 
+    /// Compare how much the builds can take, in place of how fast they are: the highest load at which all budgets hold, looked
+    /// for in both by pairs of probes
+    #[arg(long, conflicts_with_all = ["pairs", "order", "no_confirm", "threshold", "noise", "load"])]
+    pub(super) capacity: bool,
+
+    #[command(flatten, next_help_heading = "With --capacity")]
+    pub(super) search: SearchArgs,
+
     /// Report a regression without confirming it with as many fresh pairs
     #[arg(long)]
     pub(super) no_confirm: bool,
@@ -74,18 +83,8 @@ pub(in crate::cli) struct TrialArgs {
     #[arg(long = "target", value_name = "PROTOCOL=URL", value_parser = parse_target)]
     pub(super) targets: Vec<(Protocol, String)>,
 
-    /// How to tell that a started build is ready: http://… answers with success, HOST:PORT accepts
-    /// connections, or log:TEXT was printed [default: its targets accept connections]
-    #[arg(long, value_name = "WHAT")]
-    pub(super) ready: Option<String>,
-
-    /// How long a build may take to become ready
-    #[arg(long, value_name = "SPAN", default_value = "30s")]
-    pub(super) ready_within: Span,
-
-    /// How long a build may take to end after SIGTERM, before SIGKILL
-    #[arg(long, value_name = "SPAN", default_value = "10s")]
-    pub(super) stop_within: Span,
+    #[command(flatten)]
+    pub(super) launch: LaunchArgs,
 
     /// Pairs of runs; with up to three ascending numbers, the comparison ends at the first that is decisive
     #[arg(short = 'n', long, value_name = "N[,N[,N]]", default_value = "8", value_parser = parse_looks)]
@@ -95,28 +94,11 @@ pub(in crate::cli) struct TrialArgs {
     #[arg(long, value_enum, default_value_t = Order::Random)]
     pub(super) order: Order,
 
-    /// Processors to bind the builds to, such as 2-3
-    #[arg(long, value_name = "CPUS")]
-    pub(super) pin_target: Option<Cpus>,
-
-    /// Processors to bind the generator to, such as 0,1
-    #[arg(long, value_name = "CPUS")]
-    pub(super) pin_generator: Option<Cpus>,
-
     #[command(flatten)]
     pub(super) overrides: OverrideArgs,
 
-    /// Worker threads of the generator
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(super) workers: Option<u16>,
-
-    /// Directory under which the comparison's own directory is made
-    #[arg(long, value_name = "DIR", default_value = RESULTS)]
-    pub(super) out: PathBuf,
-
-    /// Show no progress
-    #[arg(long, short)]
-    pub(in crate::cli) quiet: bool,
+    #[command(flatten)]
+    pub(in crate::cli) generator: GeneratorArgs,
 }
 
 /// The rules by which figures are compared.
@@ -159,44 +141,6 @@ impl Order {
             Self::Random => "random",
             Self::Abba => "abba",
         }
-    }
-}
-
-/// What an inconclusive comparison ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(in crate::cli) enum OnInconclusive {
-    Pass,
-    Fail,
-}
-
-/// Processors, by number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli) struct Cpus(pub(super) Vec<usize>);
-
-impl FromStr for Cpus {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a list of processors; write for example 0, 0,2 or 2-3");
-        let mut cpus = Vec::new();
-        for part in text.split(',') {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let number = |text: &str| text.trim().parse::<usize>().ok().filter(|cpu| *cpu < 1_024);
-            let (first, last) = number(first).zip(number(last)).ok_or_else(wrong)?;
-            if first > last {
-                return Err(wrong());
-            }
-            cpus.extend(first..=last);
-        }
-        cpus.sort_unstable();
-        cpus.dedup();
-        Ok(Self(cpus))
-    }
-}
-
-impl std::fmt::Display for Cpus {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
     }
 }
 
@@ -305,17 +249,6 @@ impl JudgeArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn processors_are_lists_and_ranges() {
-        for (text, cpus) in [("0", vec![0]), ("2-3", vec![2, 3]), ("3,0-1,1", vec![0, 1, 3])] {
-            assert_eq!(text.parse(), Ok(Cpus(cpus)), "{text}");
-        }
-        for text in ["", "a", "1-", "3-2", "0,,1", "9999", "-1"] {
-            assert!(text.parse::<Cpus>().is_err(), "{text}");
-        }
-        assert_eq!(Cpus(vec![0, 2]).to_string(), "0,2");
-    }
 
     #[test]
     fn numbers_of_pairs_are_checked() {

@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rand::Rng;
 
 use super::args::{Order, TrialArgs};
-use super::build::Build;
-use super::generator::{self, RunRequest, RunResult};
-use super::pin;
-use super::process::StopResult;
-use super::record::{COMPARISON, PairRecord, Record, SCHEMA, Stage, State, evidence};
+use super::record::{self, COMPARISON, PairRecord, Record, SCHEMA, Stage, State, evidence};
 use super::repeat::{Allowance, Flaw};
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::screen;
 use crate::cli::signal::Interrupts;
+use crate::cli::trial::build::Build;
+use crate::cli::trial::generator::{self, RunRequest, RunResult};
+use crate::cli::trial::{StopResult, pin};
 use crate::clock::{Monotonic, WallTime};
 use crate::compare::{self, Comparison, Decision, Evidence, Pair, Settings};
 use crate::display;
@@ -105,8 +104,8 @@ impl<'a> Experiment<'a> {
         args: &'a TrialArgs,
         (settings, confirming): (&Settings, bool),
     ) -> Result<Self, CliError> {
-        pin::check("--pin-target", args.pin_target.as_ref())?;
-        pin::check("--pin-generator", args.pin_generator.as_ref())?;
+        pin::check("--pin-target", args.launch.pin_target.as_ref())?;
+        pin::check("--pin-generator", args.generator.pin_generator.as_ref())?;
         // Before there are files: an interrupt must not leave any that say that a comparison is under way.
         let interrupts = Arc::new(AtomicU32::new(0));
         let heard = Arc::clone(&interrupts);
@@ -118,8 +117,8 @@ impl<'a> Experiment<'a> {
                 path.display()
             ))
         };
-        let directory = RunDirectory::create(&args.out, name, "ab", started)
-            .map_err(|error| unwritable(&args.out, error))?;
+        let directory = RunDirectory::create(&args.generator.out, name, "ab", started)
+            .map_err(|error| unwritable(&args.generator.out, error))?;
         let folder = directory.path().to_owned();
         for own in ["runs", "logs"] {
             std::fs::create_dir(folder.join(own)).map_err(|error| unwritable(&folder, error))?;
@@ -132,8 +131,8 @@ impl<'a> Experiment<'a> {
             started: started.to_string(),
             ended: None,
             host: Host::here(),
-            a: builds[0].record(),
-            b: builds[1].record(),
+            a: record::Build::of(&builds[0]),
+            b: record::Build::of(&builds[1]),
             order: args.order.name().to_owned(),
             seed: plan.scenario().seed.to_string(),
             alpha: settings.alpha,
@@ -174,7 +173,7 @@ impl<'a> Experiment<'a> {
 
     /// Says something on the way.
     pub(super) fn tell(&self, text: &str) {
-        if !self.args.quiet && !text.is_empty() {
+        if !self.args.generator.quiet && !text.is_empty() {
             screen::note(text);
         }
     }
@@ -350,12 +349,14 @@ impl<'a> Experiment<'a> {
             scenario: self.scenario,
             targets: &targets,
             seed: planned.seed,
+            overrides: &self.args.overrides,
+            budget: None,
             label: &build.label,
             out: &self.folder.join("runs"),
             log: &logs.join(format!("{name}-run")),
         };
         let interrupts = || self.interrupts.load(Ordering::SeqCst);
-        let result = generator::run(&request, self.args, interrupts, || started.dead());
+        let result = generator::run(&request, &self.args.generator, interrupts, || started.dead());
         let stopped = started.stop();
         if matches!(stopped, Ok(Some(StopResult::Killed))) {
             self.tell(&format!("note: build `{}` did not end after SIGTERM and was killed", build.label));
@@ -417,7 +418,7 @@ impl<'a> Experiment<'a> {
 
     /// The estimate so far and the time left.
     fn progress(&self, stage: Stage, pair: u32, of: u32) {
-        if self.args.quiet {
+        if self.args.generator.quiet {
             return;
         }
         let kind = if stage == Stage::Main { "pair" } else { "fresh pair" };

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{JudgeArgs, TrialArgs};
-use super::build::Build;
 use super::experiment::{Experiment, Outcome};
 use super::print;
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::trial::build::Build;
 use crate::clock::WallTime;
 use crate::compare::{Detectable, NoiseProfile, Settings};
 use crate::results::Host;
@@ -30,7 +30,10 @@ pub(in crate::cli) fn calibrate(request: &NoiseRequest<'_>) -> Result<Exit, CliE
     let scenario = Scenario::load(request.scenario, &overrides).map_err(CliError::usage)?;
     let bundled = bundled(request.scenario)?;
     let command = request.command.unwrap_or(&bundled);
-    let build = |label| Build::new(label, Some(command), &[], request.trial, &scenario);
+    let build = |label| {
+        let trial = request.trial;
+        Build::new(label, Some(command), &[], (&trial.targets, &trial.launch), &scenario)
+    };
     let builds = [build("a")?, build("again")?];
     let settings = request.judge.settings(&[], scenario.seed)?;
     let plan = Plan::new(scenario);

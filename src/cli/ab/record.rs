@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::{CliError, trial};
 use crate::compare::{
     self, Comparison, Decision, Evidence, InterimLook, LOOK_ALPHAS, Pair, Settings, Thresholds,
 };
@@ -66,6 +66,17 @@ pub(super) struct Build {
     pub(super) command: Option<String>,
     /// Where it was driven, ports not filled in.
     pub(super) targets: Vec<String>,
+}
+
+impl Build {
+    /// How `build` stands in the record.
+    pub(super) fn of(build: &trial::build::Build) -> Self {
+        Self {
+            label: build.label.clone(),
+            command: build.command().map(str::to_owned),
+            targets: build.shown(),
+        }
+    }
 }
 
 /// What a pair is for.

@@ -11,6 +11,7 @@ mod tests;
 use address::Address;
 pub(super) use args::{COMMAND, UrlArgs, arranged};
 pub(super) use hint::{meant, misplaced};
+pub(super) use request::conditions;
 use request::{Load, Request};
 
 use super::exit::Exit;

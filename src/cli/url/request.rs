@@ -75,7 +75,7 @@ impl<'a> Request<'a> {
         }
         // The scenario may come to lie in another directory.
         let cacert = args.cacert.as_ref().map(std::path::absolute).transpose().map_err(CliError::failed)?;
-        let budgets = budgets(&args.budgets)?;
+        let budgets = conditions(&args.budgets)?;
         Ok(Self { args, address, headers, secret_headers, body, budgets, cacert })
     }
 
@@ -348,8 +348,11 @@ fn is_json(text: &str) -> bool {
     text.trim_start().starts_with(['{', '['])
 }
 
-/// Conditions such as `p99 < 250ms`, by the key of the figure.
-fn budgets(stated: &[String]) -> Result<Vec<(String, Vec<String>)>, CliError> {
+/// Conditions such as `p99 < 250ms` behind `--budget`, by the key of the figure.
+///
+/// # Errors
+/// If one is none.
+pub(in crate::cli) fn conditions(stated: &[String]) -> Result<Vec<(String, Vec<String>)>, CliError> {
     let mut budgets: Vec<(String, Vec<String>)> = Vec::new();
     for text in stated {
         let Some((key, condition)) = parted(text) else {

@@ -11,6 +11,7 @@ use super::guarantee::guarantee;
 use super::pattern::{PATTERNS, spread};
 use super::payload;
 use super::retry::{RETRY, retry};
+use super::scaling;
 use super::signal::{self, ANOMALIES, SIGNAL};
 use super::subscriber::subscriber;
 use super::tls::{TLS, tls};
@@ -234,6 +235,8 @@ pub(super) struct FleetContext<'f> {
     pub(super) measured: Span,
     /// The most operational time that can pass, nanoseconds.
     pub(super) horizon_ns: f64,
+    /// Factor on the load of every fleet that sends.
+    pub(super) load: f64,
 }
 
 /// All fleets, sorted by name, with their fields.
@@ -336,7 +339,8 @@ fn fleet(
     let timeout = fields.span("timeout");
     let budget = budget(&fields, timeout, report);
     let model = model(&fields, facts, &presets, frame, &mut canonical, report);
-    let devices = fields.integer("devices") as u32;
+    scaling::canonical(&model, frame.load, &mut canonical);
+    let devices = scaling::devices(fields.integer("devices") as u32, &model, frame.load);
     let tls = tls(&fields, frame.target, (name, devices), report);
     if let Some(tls) = &tls {
         tls.settings.canonical("fleet.tls", &mut canonical);
@@ -425,11 +429,12 @@ fn model(
         }
         found.process = process;
     }
+    let rate = scaling::rate(found.rate, &found.process, frame.load, fields, report);
     Model::Open {
-        rate: found.rate,
+        rate,
         arrival: found.process,
         recorded_rate: found.recorded_rate,
-        backlog: backlog(fields, presets, found.rate),
+        backlog: backlog(fields, presets, rate),
     }
 }
 

@@ -15,6 +15,7 @@ mod payload;
 mod phase;
 mod retry;
 mod run;
+mod scaling;
 mod scrape;
 mod signal;
 mod subscriber;
@@ -23,6 +24,7 @@ mod tls;
 mod topic;
 mod trace;
 
+use super::amendment::Overrides;
 use super::model::{Fleet, LoadProfile, Model, Phase, RunSettings, Scenario, Target};
 use super::scrape::Scrape;
 use crate::budget::Budget;
@@ -109,19 +111,20 @@ pub(super) struct CheckedDocument {
     pub(super) canonical: String,
 }
 
-/// Checks a whole document; `duration` is what the phases are to last together, if not as long as they say.
-pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Reporter<'_>) -> CheckedDocument {
+/// Checks a whole document; of `overrides`, what the phases are to last together, and the factor on the load, are applied here.
+pub(super) fn document(root: &Table, overrides: &Overrides, report: &mut Reporter<'_>) -> CheckedDocument {
+    let load = overrides.load.unwrap_or(1.0);
     unknown_sections(root, report);
     let scenario = single(root, "scenario", &run::SCENARIO, report);
     let run = single(root, "run", &run::RUN, report);
     let target = single(root, "target", &target::TARGET, report);
     let reference = single(root, "reference", &service::REFERENCE, report);
     let mut phases = phase::phases(root, report);
-    if let Some(duration) = duration {
+    if let Some(duration) = overrides.duration {
         scale(phases.iter_mut().map(|draft| &mut draft.phase), duration, report);
     }
     let settings = run::settings(&run);
-    let frame = frame(&settings, &target, &phases);
+    let frame = frame(&settings, &target, &phases, load);
     let fleets = fleet::fleets(root, frame, report);
     let mut canonical = String::new();
     run.canonical("run", &mut canonical);
@@ -154,7 +157,7 @@ pub(super) fn document(root: &Table, duration: Option<Span>, report: &mut Report
         target: target::target(&target),
         control_token: target::control_token(&target, report),
         reference: Setup::from_fields(&reference, report),
-        phases: phases.into_iter().map(|draft| addressed(draft, &fleets, report)).collect(),
+        phases: phases.into_iter().map(|draft| addressed(draft, &fleets, load, report)).collect(),
         fleets: fleets.into_iter().map(|(fleet, _)| fleet).collect(),
         faults: faults.faults,
         fault_canonical: faults.canonical,
@@ -260,6 +263,7 @@ fn frame<'f>(
     run: &'f RunSettings,
     target: &'f Fields,
     phases: &[phase::PhaseDraft],
+    load: f64,
 ) -> fleet::FleetContext<'f> {
     let courses = |phase: &Phase| {
         std::iter::once(phase.load)
@@ -271,11 +275,16 @@ fn frame<'f>(
     let passed: f64 =
         phases.iter().map(|draft| draft.phase.duration.as_ns() as f64 * courses(&draft.phase)).sum();
     let horizon_ns = run.warm_up.as_ns() as f64 + passed;
-    fleet::FleetContext { run, target, measured: Span::from_ns(measured), horizon_ns }
+    fleet::FleetContext { run, target, measured: Span::from_ns(measured), horizon_ns, load }
 }
 
-/// The phase with its factors for single fleets, once the fleets are known.
-fn addressed(draft: phase::PhaseDraft, fleets: &[(Fleet, Fields)], report: &mut Reporter<'_>) -> Phase {
+/// The phase with its factors for single fleets, once the fleets are known; their rates are `load` times those that they state.
+fn addressed(
+    draft: phase::PhaseDraft,
+    fleets: &[(Fleet, Fields)],
+    load: f64,
+    report: &mut Reporter<'_>,
+) -> Phase {
     let phase::PhaseDraft { mut phase, fields, repeats } = draft;
     let mut aside = report.aside();
     let report = if repeats { &mut aside } else { report };
@@ -302,7 +311,7 @@ fn addressed(draft: phase::PhaseDraft, fleets: &[(Fleet, Fields)], report: &mut 
             } else if phase.loads.contains_key(name) {
                 report.add(origin, &path, "the fleet stands under `loads` too", "keep one of the two");
             } else {
-                let factor = wanted.as_per_second() / rate.as_per_second();
+                let factor = wanted.as_per_second() * load / rate.as_per_second();
                 phase.loads.insert(name.to_owned(), LoadProfile::Flat(factor));
             }
         }

@@ -6,6 +6,7 @@ mod example;
 mod expansion;
 mod grammar;
 mod reference;
+mod scaling;
 mod staircase;
 mod table;
 mod tls;

@@ -57,7 +57,7 @@ mod bound {
 ///
 /// # Errors
 /// If there are none such, or the system cannot.
-pub(super) fn check(option: &str, cpus: Option<&Cpus>) -> Result<(), CliError> {
+pub(in crate::cli) fn check(option: &str, cpus: Option<&Cpus>) -> Result<(), CliError> {
     let Some(cpus) = cpus else { return Ok(()) };
     bound::check(cpus).map_err(|error| CliError::usage(format!("{option} {cpus}: {error}")))
 }

@@ -7,26 +7,31 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
-use super::args::TrialArgs;
+use super::args::GeneratorArgs;
 use super::build::TargetAddress;
 use super::process::{POLL, Process, last_lines};
+use crate::cli::amendment::OverrideArgs;
 use crate::cli::exit::Exit;
 
 /// What is driven, and what is to be written where.
-pub(super) struct RunRequest<'a> {
-    pub(super) scenario: &'a Path,
-    pub(super) targets: &'a [TargetAddress],
-    pub(super) seed: u64,
-    pub(super) label: &'a str,
+pub(in crate::cli) struct RunRequest<'a> {
+    pub(in crate::cli) scenario: &'a Path,
+    pub(in crate::cli) targets: &'a [TargetAddress],
+    pub(in crate::cli) seed: u64,
+    /// What is changed about it; the seed apart.
+    pub(in crate::cli) overrides: &'a OverrideArgs,
+    /// Further budgets.
+    pub(in crate::cli) budget: Option<&'a Path>,
+    pub(in crate::cli) label: &'a str,
     /// Directory under which the run's own is made.
-    pub(super) out: &'a Path,
+    pub(in crate::cli) out: &'a Path,
     /// Where the report and what else is printed go, without extension.
-    pub(super) log: &'a Path,
+    pub(in crate::cli) log: &'a Path,
 }
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) enum RunResult {
+pub(in crate::cli) enum RunResult {
     /// Its directory is evidence.
     Done(PathBuf),
     /// The generator calls its own figures invalid.
@@ -45,9 +50,9 @@ struct ReportHead {
 
 /// Runs the generator; `interrupts` is how often the user has interrupted so far, and `dead` whether the build has died
 /// meanwhile, which ends the run early.
-pub(super) fn run(
+pub(in crate::cli) fn run(
     request: &RunRequest<'_>,
-    args: &TrialArgs,
+    args: &GeneratorArgs,
     interrupts: impl Fn() -> u32,
     mut dead: impl FnMut() -> bool,
 ) -> RunResult {
@@ -90,7 +95,7 @@ pub(super) fn run(
 
 fn command(
     request: &RunRequest<'_>,
-    args: &TrialArgs,
+    args: &GeneratorArgs,
     report: &Path,
     log: &Path,
 ) -> std::io::Result<Command> {
@@ -101,11 +106,17 @@ fn command(
     for place in request.targets.iter().filter(|place| !place.by_scenario) {
         command.arg("--target").arg(format!("{}={}", place.protocol, place.url));
     }
-    if let Some(duration) = args.overrides.duration {
+    if let Some(duration) = request.overrides.duration {
         command.arg("--duration").arg(duration.to_string());
     }
-    for set in &args.overrides.set {
+    if let Some(load) = request.overrides.load {
+        command.arg("--load").arg(load.to_string());
+    }
+    for set in &request.overrides.set {
         command.arg("--set").arg(set);
+    }
+    if let Some(budget) = request.budget {
+        command.arg("--budget").arg(budget);
     }
     if let Some(workers) = args.workers {
         command.arg("--workers").arg(workers.to_string());

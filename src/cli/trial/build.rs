@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::args::{AbArgs, Cpus, TrialArgs};
+use super::args::{Cpus, LaunchArgs};
 use super::process::{Process, StopResult};
 use super::readiness::{Readiness, ensure_free};
-use super::record;
 use crate::cli::CliError;
 use crate::protocol::{Endpoint, free_ports};
 use crate::record::Protocol;
@@ -17,8 +16,8 @@ const MOST_PORTS: usize = 9;
 
 /// One of the two builds.
 #[derive(Debug, Clone)]
-pub(super) struct Build {
-    pub(super) label: String,
+pub(in crate::cli) struct Build {
+    pub(in crate::cli) label: String,
     command: Option<String>,
     /// Where it listens, ports not filled in.
     targets: Vec<TargetAddress>,
@@ -30,13 +29,13 @@ pub(super) struct Build {
 
 /// Where a build listens for a protocol.
 #[derive(Debug, Clone)]
-pub(super) struct TargetAddress {
-    pub(super) protocol: Protocol,
-    pub(super) url: String,
+pub(in crate::cli) struct TargetAddress {
+    pub(in crate::cli) protocol: Protocol,
+    pub(in crate::cli) url: String,
     /// What to show in its place: there may be secrets in it.
-    pub(super) shown: String,
+    pub(in crate::cli) shown: String,
     /// Whether the scenario says so: the generator reads it there.
-    pub(super) by_scenario: bool,
+    pub(in crate::cli) by_scenario: bool,
 }
 
 impl TargetAddress {
@@ -51,8 +50,8 @@ impl TargetAddress {
 
 /// A build that is ready to be driven.
 #[derive(Debug)]
-pub(super) struct RunningBuild {
-    pub(super) targets: Vec<TargetAddress>,
+pub(in crate::cli) struct RunningBuild {
+    pub(in crate::cli) targets: Vec<TargetAddress>,
     process: Option<Process>,
     stop_within: Duration,
 }
@@ -62,59 +61,39 @@ fn placeholder(index: usize) -> String {
     if index == 0 { "{port}".to_owned() } else { format!("{{port{}}}", index + 1) }
 }
 
-/// The two builds of `args`.
-///
-/// # Errors
-/// If it is not known where they listen, or an address is wrong.
-pub(super) fn builds(args: &AbArgs, scenario: &Scenario) -> Result<[Build; 2], CliError> {
-    if let (None, None, Some((protocol, url))) = (&args.a, &args.b, args.trial.targets.first()) {
-        return Err(CliError::usage(format!(
-            "--target {protocol}={url} says where started builds listen, and none is started: give --a and --b, or leave it out"
-        )));
-    }
-    let a = Build::new(&args.a_label, args.a.as_deref(), &args.a_url, &args.trial, scenario)?;
-    let b = Build::new(&args.b_label, args.b.as_deref(), &args.b_url, &args.trial, scenario)?;
-    if a.label == b.label {
-        return Err(CliError::usage(format!(
-            "both builds are called `{}`: give them names of their own",
-            a.label
-        )));
-    }
-    Ok([a, b])
-}
-
 impl Build {
     /// A build that is started by `command`, or runs already at `urls`.
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         label: &str,
         command: Option<&str>,
         urls: &[(Protocol, String)],
-        trial: &TrialArgs,
+        (targets, launch): (&[(Protocol, String)], &LaunchArgs),
         scenario: &Scenario,
     ) -> Result<Self, CliError> {
         let spoken = crate::run::target::spoken(scenario);
         let targets =
-            if command.is_none() { given(urls, &spoken)? } else { places(command, trial, scenario)? };
+            if command.is_none() { given(urls, &spoken)? } else { places(command, targets, scenario)? };
         let build = Self {
             label: label.to_owned(),
             command: command.map(str::to_owned),
             targets,
-            ready: trial.ready.clone(),
-            ready_within: trial.ready_within.as_duration(),
-            stop_within: trial.stop_within.as_duration(),
-            pins: trial.pin_target.clone(),
+            ready: launch.ready.clone(),
+            ready_within: launch.ready_within.as_duration(),
+            stop_within: launch.stop_within.as_duration(),
+            pins: launch.pin_target.clone(),
         };
         build.check()?;
         Ok(build)
     }
 
-    /// How it stands in the record.
-    pub(super) fn record(&self) -> record::Build {
-        record::Build {
-            label: self.label.clone(),
-            command: self.command.clone(),
-            targets: self.targets.iter().map(|place| format!("{}={}", place.protocol, place.shown)).collect(),
-        }
+    /// The command that starts it; `None` if it ran already.
+    pub(in crate::cli) fn command(&self) -> Option<&str> {
+        self.command.as_deref()
+    }
+
+    /// Where it is driven, ports not filled in, as it may be shown.
+    pub(in crate::cli) fn shown(&self) -> Vec<String> {
+        self.targets.iter().map(|place| format!("{}={}", place.protocol, place.shown)).collect()
     }
 
     /// How many ports it wants: the highest placeholder that occurs.
@@ -155,7 +134,11 @@ impl Build {
     ///
     /// # Errors
     /// If it cannot be started, dies, or is not ready in time; with its last lines.
-    pub(super) fn start(&self, log: &Path, halted: impl Fn() -> bool) -> Result<RunningBuild, String> {
+    pub(in crate::cli) fn start(
+        &self,
+        log: &Path,
+        halted: impl Fn() -> bool,
+    ) -> Result<RunningBuild, String> {
         let named = |what: String| format!("build `{}` {what}", self.label);
         let ports =
             free_ports(self.ports()).map_err(|error| named(format!("finds no free port: {error}")))?;
@@ -179,7 +162,7 @@ impl Build {
 
 impl RunningBuild {
     /// How it died, if it has.
-    pub(super) fn dead(&mut self) -> bool {
+    pub(in crate::cli) fn dead(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.ended().is_some())
     }
 
@@ -187,7 +170,7 @@ impl RunningBuild {
     ///
     /// # Errors
     /// If it had died meanwhile; with its last lines.
-    pub(super) fn stop(self) -> Result<Option<StopResult>, String> {
+    pub(in crate::cli) fn stop(self) -> Result<Option<StopResult>, String> {
         let Some(process) = self.process else { return Ok(None) };
         let last = process.last_lines();
         match process.stop(self.stop_within) {
@@ -226,19 +209,19 @@ fn given(urls: &[(Protocol, String)], spoken: &[Protocol]) -> Result<Vec<TargetA
 }
 
 /// Where a command listens: by --target, by the scenario, or as `squall serve` would.
-fn places(
+pub(in crate::cli) fn places(
     command: Option<&str>,
-    trial: &TrialArgs,
+    targets: &[(Protocol, String)],
     scenario: &Scenario,
 ) -> Result<Vec<TargetAddress>, CliError> {
     let spoken = crate::run::target::spoken(scenario);
-    if let Some((protocol, _)) = trial.targets.iter().find(|(own, _)| !spoken.contains(own)) {
+    if let Some((protocol, _)) = targets.iter().find(|(own, _)| !spoken.contains(own)) {
         return Err(CliError::usage(format!(
             "--target {protocol}=…: no fleet of the scenario speaks {protocol}"
         )));
     }
     let place = |protocol| {
-        let mut asked = trial.targets.iter().filter(|(own, _)| *own == protocol);
+        let mut asked = targets.iter().filter(|(own, _)| *own == protocol);
         let place = match (asked.next(), asked.next()) {
             (Some(_), Some(_)) => {
                 return Err(CliError::usage(format!(

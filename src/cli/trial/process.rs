@@ -35,7 +35,7 @@ pub(super) struct Process {
 
 /// How a process was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StopResult {
+pub(in crate::cli) enum StopResult {
     /// It ended on SIGTERM.
     Ended,
     /// It had to be killed.
