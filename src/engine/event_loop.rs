@@ -23,6 +23,7 @@ use super::report::{End, WorkerReport};
 use super::setup::Setup;
 use super::share::Share;
 use super::standing::Call;
+use super::task_end::{see_off, surface};
 use super::timer::{Alarm, Task};
 use super::worker::{CLOSE_TIMEOUT, Stage, Worker};
 use crate::clock::{Pacer, Tick, thread_cpu_time};
@@ -68,9 +69,11 @@ pub(super) fn work<S: Sink>(
         worker.sink.borrow_mut().finish(finished);
         if end != End::Aborted {
             worker.enter(Stage::Closing);
-            let closing = async { while drives.join_next().await.is_some() {} };
             // A peer that does not let go in time is simply left.
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, see_off(&mut drives)).await;
+        }
+        while let Some(ended) = drives.try_join_next() {
+            surface(ended);
         }
         drives.abort_all();
         io::Result::Ok((end, began, finished, pacer.kind()))

@@ -45,6 +45,7 @@ mod skip;
 mod source;
 mod stall;
 mod standing;
+mod task_end;
 mod timer;
 mod unclaimed;
 mod validity;

@@ -14,6 +14,7 @@ use super::device::Device;
 use super::drive::drive;
 use super::pause::Reachability;
 use super::reconnect::Role;
+use super::task_end::see_off;
 use super::timer::{Alarm, Task, TimerQueue};
 use super::worker::{CLOSE_TIMEOUT, Stage, Worker};
 use crate::clock::{Monotonic, Pacer, Tick};
@@ -129,9 +130,8 @@ impl<S: Sink> Worker<S> {
     /// Ends what has been begun before the run's own clock: it begins, and ends, with nothing open.
     async fn leave_off(&self, drives: &mut JoinSet<()>, listeners: &[&Rc<Device>]) {
         self.enter(Stage::Closing);
-        let closing = async { while drives.join_next().await.is_some() {} };
         // A peer that does not let go in time is simply left.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, see_off(drives)).await;
         for device in listeners.iter().filter(|device| device.stood.get().is_none()) {
             device.stood.set(Some(false));
         }
