@@ -144,6 +144,18 @@ fn ranked(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// Why the command that was asked for is not there; `None` on a system that has it, and for any other word.
+fn absent(error: &clap::Error, is_unix: bool) -> Option<CliError> {
+    use clap::error::{ContextKind, ContextValue};
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let why = match word.as_str() {
+        "ab" | "compare" => "builds are started and stopped as groups of processes",
+        "fault" | "phase" => "runs are spoken to over a Unix socket",
+        _ => return None,
+    };
+    (!is_unix).then(|| CliError::usage(format!("`squall {word}` is there on Linux and macOS alone: {why}")))
+}
+
 /// Runs `squall` with `arguments`, the program's name first.
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments = url::arranged(arguments);
@@ -157,6 +169,10 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             if let Some(meant) = url::meant(&arguments, &error) {
                 say(&meant);
                 return meant.exit;
+            }
+            if let Some(absent) = absent(&error, cfg!(unix)) {
+                say(&absent);
+                return absent.exit;
             }
             let error = ranked(error);
             // Help and version are errors to clap too, with exit code 0; a closed pipe leaves nobody to tell.

@@ -114,3 +114,26 @@ fn commands_are_found_and_split() {
     assert_eq!(words("squall a 'b c' --d=\"e f\" g#h # no"), ["squall", "a", "b c", "--d=e f", "g#h"]);
     assert_eq!(words("squall a &"), ["squall", "a"]);
 }
+
+#[test]
+fn a_system_without_the_means_says_which_commands_are_not_there() {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    for (word, why) in [
+        (
+            "fault",
+            Some("`squall fault` is there on Linux and macOS alone: runs are spoken to over a Unix socket"),
+        ),
+        (
+            "ab",
+            Some("`squall ab` is there on Linux and macOS alone: builds are started and stopped as groups"),
+        ),
+        ("fautl", None),
+    ] {
+        let mut error = clap::Error::new(ErrorKind::InvalidSubcommand);
+        error.insert(ContextKind::InvalidSubcommand, ContextValue::String(word.to_owned()));
+        let said = super::absent(&error, false).map(|error| error.message);
+        assert_eq!(said.is_some(), why.is_some(), "{word}: {said:?}");
+        assert!(said.unwrap_or_default().starts_with(why.unwrap_or_default()));
+        assert!(super::absent(&error, true).is_none());
+    }
+}

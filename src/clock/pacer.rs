@@ -23,6 +23,17 @@ impl PacerKind {
         if cfg!(target_os = "linux") { Self::TimerFd } else { Self::TokioTimer }
     }
 
+    /// What is to be known of a run whose readings it sends; `None` if nothing speaks against it.
+    pub(crate) const fn shortcoming(self) -> Option<&'static str> {
+        match self {
+            Self::TimerFd => None,
+            Self::TokioTimer => Some(
+                "readings leave up to some milliseconds late here, by a timer of 1 ms: response times below that are the generator's \
+                 own; Linux has a finer one",
+            ),
+        }
+    }
+
     /// The word used in manifests.
     pub const fn name(self) -> &'static str {
         match self {
@@ -195,6 +206,12 @@ mod tests {
             assert!(clock.now() >= deadline);
         }
         pacer.sleep_until(Tick::ZERO).await.unwrap();
+    }
+
+    #[test]
+    fn only_a_coarse_pacer_has_something_to_say() {
+        assert_eq!(PacerKind::TimerFd.shortcoming(), None);
+        assert!(PacerKind::TokioTimer.shortcoming().unwrap().contains("1 ms"));
     }
 
     #[test]

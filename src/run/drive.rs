@@ -19,7 +19,7 @@ use super::service_watch::ServiceWatch;
 use super::target::Targets;
 use super::{Conclusion, Run, RunError};
 use crate::budget::Budget;
-use crate::clock::{Monotonic, Tick, WallTime};
+use crate::clock::{Monotonic, PacerKind, Tick, WallTime};
 use crate::engine::{self, Control, Crew, EngineError, Setup, Standing};
 use crate::fleet::RunFacts;
 use crate::protocol::control::FaultClient;
@@ -398,6 +398,9 @@ fn describe(run: &Run, manifest: &Manifest, observers: &Observers, bundled: bool
                 "note: budgets are of all shards together: squall merge judges them, and none ends this shard early",
             );
         }
+    }
+    if let Some(shortcoming) = PacerKind::expected().shortcoming() {
+        observers.note(&format!("note: {shortcoming}"));
     }
     targets.notes.iter().for_each(|note| observers.note(note));
 }

@@ -258,7 +258,10 @@ struct Acceptor;
 
 #[cfg(not(unix))]
 impl Acceptor {
-    fn open(_places: &[PathBuf], _server: &ControlServer) -> Self {
+    fn open(_places: &[PathBuf], server: &ControlServer) -> Self {
+        if server.has_faults() {
+            server.say("note: faults cannot be switched by hand on this system: it has no Unix sockets");
+        }
         Self
     }
 
