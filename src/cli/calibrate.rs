@@ -54,8 +54,13 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> Result<Exit, CliError> {
     let scratch = folder::Scratch::new("calibration").map_err(CliError::failed)?;
     let targets = Targets::start().map_err(CliError::failed)?;
     let effort = if args.quick { Effort::Quick } else { Effort::Full };
+    // It is one of the options of what is there on Unix alone.
+    #[cfg(unix)]
+    let is_quiet = args.trial.generator.quiet;
+    #[cfg(not(unix))]
+    let is_quiet = false;
     let tell = |Step(text)| {
-        if !args.trial.generator.quiet {
+        if !is_quiet {
             // Nobody reading it changes nothing.
             let _ = writeln!(io::stderr(), "{text}");
         }

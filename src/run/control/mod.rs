@@ -265,7 +265,7 @@ impl Acceptor {
         Self
     }
 
-    async fn client(&self) -> Option<std::convert::Infallible> {
+    async fn client(&self) -> Option<tokio::io::Empty> {
         std::future::pending().await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Output {
     /// # Errors
     /// If the pipe cannot be read without blocking.
     #[cfg(unix)]
-    pub(super) fn keep(pipe: std::os::fd::OwnedFd, path: &Path) -> io::Result<Self> {
+    pub(super) fn keep(pipe: std::os::fd::OwnedFd, path: &Path) -> std::io::Result<Self> {
         let pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(pipe)?;
         Ok(Self::read(pipe, path))
     }
