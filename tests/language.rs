@@ -256,3 +256,25 @@ fn new_writes_a_scenario_that_check_takes_and_overwrites_nothing() {
         assert!(text(&refused.stderr).contains(message), "{}", text(&refused.stderr));
     }
 }
+
+/// The figures are held to measured results, and the arithmetic to scenarios worked by hand, beside the code.
+#[test]
+fn machines_are_counted_on_paper_where_that_is_asked_for() {
+    let text = "[scenario]\nname = \"s\"\n[[phase]]\nname = \"p\"\nduration = \"10s\"\n\
+                [fleet.a]\nprotocol = \"http\"\ndevices = 1000\nrate = \"500/s\"\n";
+    let folder = folder(&[("s.toml", text)]);
+    let checked = squall(folder.path(), &["check", "s.toml", "--json", "--nodes"]);
+    let value: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let nodes = value[0]["nodes"].as_array().unwrap();
+    let of = |key: &str| nodes.iter().map(|node| node[key].as_u64().unwrap()).collect::<Vec<_>>();
+    let (shards, devices) = (of("shards"), of("devices_each"));
+    assert_eq!(of("cores"), [8, 32, 96]);
+    // Half a million readings/s are more than eight cores take.
+    assert!(shards.is_sorted_by(|one, other| one >= other) && shards[0] > 1, "{shards:?}");
+    for (shards, each) in shards.into_iter().zip(devices) {
+        assert!(shards * each >= 1_000 && shards * (each - 1) < 1_000, "{shards} of {each}");
+    }
+    let printed = program::printed(folder.path(), 200, &["check", "s.toml", "--nodes", "8"]);
+    let line = printed.lines().find(|line| line.starts_with("8 cores: ")).unwrap();
+    assert!(line.contains("decides (machines needed: ") && !printed.contains("32 cores"), "{printed}");
+}

@@ -342,6 +342,12 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) budget: Option<PathBuf>,
 
+    /// Say on paper how many machines each needs, one shard on each, and which limit decides: machines of so many cores, or of 8, 32
+    /// and 96
+    #[arg(long, value_name = "CORES", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[expect(clippy::option_option, reason = "whether it is asked for, and whether a size is named")]
+    pub(super) nodes: Option<Option<u32>>,
+
     /// Print a JSON array with one object per file: its plan, or its problems
     #[arg(long)]
     pub(super) json: bool,

@@ -10,7 +10,7 @@ use url::Url;
 use super::CliError;
 use super::args::CheckArgs;
 use super::exit::Exit;
-use super::screen;
+use super::{node, screen};
 use crate::budget::Budget;
 use crate::clock::Tick;
 use crate::display::{
@@ -43,12 +43,19 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, CliError> {
         match plan(path, &overrides, args.budget.as_deref()) {
             Ok(plan) => {
                 let outline = outline(path, &plan);
+                let nodes = args.nodes.map(|cores| node::sizings(&plan, cores));
                 if args.json {
-                    found.push(serde_json::to_value(&outline).map_err(CliError::failed)?);
+                    let mut value = serde_json::to_value(&outline).map_err(CliError::failed)?;
+                    if let (Some((_, sizings)), Some(fields)) = (&nodes, value.as_object_mut()) {
+                        fields.insert("nodes".to_owned(), node::json(sizings));
+                    }
+                    found.push(value);
                 } else {
                     let gap = if nth > 0 { "\n" } else { "" };
-                    let text = display::outline(&outline, screen::width(screen::USUAL), screen::style());
-                    screen::print(&format!("{gap}{text}\n"))?;
+                    let (width, style) = (screen::width(screen::USUAL), screen::style());
+                    let nodes = nodes.map(|nodes| format!("\n{}\n", node::text(&nodes, width, style)));
+                    let text = display::outline(&outline, width, style);
+                    screen::print(&format!("{gap}{text}\n{}", nodes.unwrap_or_default()))?;
                 }
             }
             Err(error) if args.json => {

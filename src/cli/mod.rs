@@ -23,6 +23,7 @@ mod man;
 mod merge;
 mod metrics;
 mod new;
+mod node;
 #[cfg(unix)]
 mod phase;
 mod proxy;

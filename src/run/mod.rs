@@ -14,6 +14,7 @@ mod early;
 mod journal;
 mod judgement;
 mod manifest;
+pub(crate) mod node;
 mod observer;
 mod outside;
 mod part;

@@ -76,7 +76,12 @@ pub(crate) struct MemoryDemand {
     /// With the bundled reference system in the same process.
     pub(crate) with_reference: u64,
     pub(crate) alone: u64,
+    /// What of it every process takes, however few devices it has.
+    pub(crate) fixed: u64,
 }
+
+/// What a connection over TLS takes besides, bytes.
+pub(crate) const TLS: u64 = 7 << 10;
 
 /// Memory of a run of `shard`: what the process takes by itself, a connection's session and book, histograms by phase and fleet, and
 /// the bundled system's queue, cache, connections and detectors. Rounded from peak resident sizes of runs with 100, 900, 4 000
@@ -84,7 +89,6 @@ pub(crate) struct MemoryDemand {
 pub(crate) fn memory(plan: &Plan, shard: Shard) -> MemoryDemand {
     const BASE: u64 = 12 << 20;
     const CELL: u64 = 216 << 10;
-    const TLS: u64 = 7 << 10;
     const REFERENCE: (u64, u64) = (20 << 20, 7 << 10);
     const REFERENCE_TLS: u64 = 12 << 10;
     let scenario = plan.scenario();
@@ -97,9 +101,10 @@ pub(crate) fn memory(plan: &Plan, shard: Shard) -> MemoryDemand {
     let connections: u64 =
         fleets.map(|id| u64::from(plan.devices_of(id, shard)) * each(plan.fleet(id))).sum();
     let layout = plan.layout();
-    let alone = BASE + connections + CELL * (layout.phases.len() * layout.fleets.len()) as u64;
+    let fixed = BASE + CELL * (layout.phases.len() * layout.fleets.len()) as u64;
+    let alone = fixed + connections;
     let served = REFERENCE.1 + if scenario.reference.tls.is_some() { REFERENCE_TLS } else { 0 };
-    MemoryDemand { with_reference: alone + REFERENCE.0 + served * u64::from(plan.devices()), alone }
+    MemoryDemand { with_reference: alone + REFERENCE.0 + served * u64::from(plan.devices()), alone, fixed }
 }
 
 #[derive(Debug, PartialEq, Eq)]
