@@ -12,16 +12,21 @@ const SCALES: usize = 9;
 const MOST_GRADUAL: f64 = 0.3;
 /// The steepest curve, as a share of the precision.
 const STEEPEST: f64 = 0.1;
-/// The share of probes whose verdict has nothing to do with the load, either way.
+/// How much probes of one factor may differ in how far they use up their budget, on the scale of logarithms.
+const NOISES: [f64; 6] = [0.015, 0.03, 0.06, 0.12, 0.24, 0.48];
+/// The share of probes that have nothing to do with the load, either way.
 const LAPSE: f64 = 0.01;
+/// Usage counts as far as it lies within so much of the bound, on the scale of logarithms: there it is near enough to a straight line.
+/// Beyond, it counts only as beyond.
+const STRAIGHT: f64 = 0.2;
 /// Cells for each width of an interval that was asked for.
-const CELLS: f64 = 12.0;
+const CELLS: f64 = 8.0;
 /// How far the knee may lie outside of what is probed, on the scale of logarithms: so that it can be seen to.
-const BEYOND: f64 = 0.7;
+const BEYOND: f64 = 0.4;
 /// Cells with less probability change no difference.
 const NEGLIGIBLE: f64 = 1e-9;
-/// Beyond so many scales from the knee, the curve has reached its end.
-const FLAT: f64 = 30.0;
+/// A cell with less probability is given up: it would take half a dozen lapses to bring it back.
+const HOPELESS: f64 = 1e-15;
 
 /// The distribution of the knee, on the scale of logarithms of the factor.
 #[derive(Debug, Clone)]
@@ -31,10 +36,19 @@ pub(super) struct Posterior {
     /// The width of a cell.
     step: f64,
     scales: [f64; SCALES],
-    /// For each scale, the probability of each cell; in all 1.
-    weights: [Vec<f64>; SCALES],
-    /// The sum of them over scales.
+    /// For each noise and scale, the probability of each cell; in all 1.
+    weights: [[Vec<f64>; SCALES]; NOISES.len()],
+    /// The sum of them over both.
     marginal: Vec<f64>,
+}
+
+/// What a probe says under one noise.
+#[derive(Debug, Clone, Copy)]
+enum Sight {
+    /// Its usage is so many noises above the bound, and this the likelihood of usages that have nothing to do with the load.
+    At(f64, f64, f64),
+    /// Above the bound by more than so many noises; or below, where the sign is negative.
+    Beyond(f64, f64),
 }
 
 impl Posterior {
@@ -45,39 +59,55 @@ impl Posterior {
         let cells = ((highest - lowest + 2.0 * BEYOND) / step).ceil() as usize + 1;
         let steepest = precision * STEEPEST;
         let ratio = (MOST_GRADUAL / steepest).max(1.0).ln() / (SCALES - 1) as f64;
-        let weight = 1.0 / (cells * SCALES) as f64;
+        let weight = 1.0 / (cells * SCALES * NOISES.len()) as f64;
         Self {
             first: lowest - BEYOND,
             step,
             scales: std::array::from_fn(|index| steepest * (ratio * index as f64).exp()),
-            weights: std::array::from_fn(|_| vec![weight; cells]),
+            weights: std::array::from_fn(|_| std::array::from_fn(|_| vec![weight; cells])),
             marginal: vec![1.0 / cells as f64; cells],
         }
     }
 
-    /// Learns that a probe at `place` kept to the budgets, or did not.
-    pub(super) fn note(&mut self, place: f64, met: bool) {
-        let sign = if met { 1.0 } else { -1.0 };
+    /// Learns that a probe at `place` kept to the budgets, or did not, and, where that is known, the logarithm of how far it used them up. Returns how
+    /// likely that was by all that was known before.
+    pub(super) fn note(&mut self, place: f64, met: bool, usage: Option<f64>) -> f64 {
+        let sign = if met { -1.0 } else { 1.0 };
         self.marginal.fill(0.0);
         let mut total = 0.0;
-        for (scale, weights) in self.scales.iter().zip(&mut self.weights) {
-            for (cell, (weight, sum)) in weights.iter_mut().zip(&mut self.marginal).enumerate() {
-                let distance = sign * (place - (self.first + self.step * cell as f64)) / scale;
-                let chance = if distance > FLAT {
-                    0.0
-                } else if distance < -FLAT {
-                    1.0
-                } else {
-                    1.0 / (1.0 + distance.exp())
-                };
-                *weight *= LAPSE + (1.0 - 2.0 * LAPSE) * chance;
-                *sum += *weight;
-                total += *weight;
+        for (noise, by_scale) in NOISES.iter().zip(&mut self.weights) {
+            let sight = match usage {
+                Some(usage) if usage.abs() < STRAIGHT => {
+                    Sight::At(usage / noise, (1.0 - LAPSE) / noise, LAPSE / (2.0 * STRAIGHT))
+                }
+                Some(_) => Sight::Beyond(sign, STRAIGHT / noise),
+                None => Sight::Beyond(sign, 0.0),
+            };
+            for (scale, weights) in self.scales.iter().zip(by_scale) {
+                for (cell, (weight, sum)) in weights.iter_mut().zip(&mut self.marginal).enumerate() {
+                    if *weight < HOPELESS {
+                        *weight = 0.0;
+                        continue;
+                    }
+                    let distance = (place - (self.first + self.step * cell as f64)) / scale;
+                    *weight *= match sight {
+                        Sight::At(usage, likely, lapsed) => {
+                            let tail = (-(usage - distance).abs()).exp();
+                            likely * tail / (1.0 + tail).powi(2) + lapsed
+                        }
+                        Sight::Beyond(sign, cut) => {
+                            LAPSE / 2.0 + (1.0 - LAPSE) / (1.0 + (cut - sign * distance).exp())
+                        }
+                    };
+                    *sum += *weight;
+                    total += *weight;
+                }
             }
         }
-        for weight in self.weights.iter_mut().flatten().chain(&mut self.marginal) {
+        for weight in self.weights.iter_mut().flatten().flatten().chain(&mut self.marginal) {
             *weight /= total;
         }
+        total
     }
 
     /// The place below which the knee lies with probability `p`.
@@ -132,8 +162,8 @@ impl Posterior {
 
     /// How gradual the curve is: the geometric mean of its scale.
     pub(super) fn scale(&self) -> f64 {
-        let of = |(scale, weights): (&f64, &Vec<f64>)| scale.ln() * weights.iter().sum::<f64>();
-        self.scales.iter().zip(&self.weights).map(of).sum::<f64>().exp()
+        let by_scale = self.weights.iter().flat_map(|by_scale| self.scales.iter().zip(by_scale));
+        by_scale.map(|(scale, weights)| scale.ln() * weights.iter().sum::<f64>()).sum::<f64>().exp()
     }
 }
 
@@ -178,7 +208,7 @@ mod tests {
     fn noted(probes: &[(f64, bool)]) -> Posterior {
         let mut posterior = Posterior::new(-1.0, 1.0, 0.1);
         for (place, met) in probes {
-            posterior.note(*place, *met);
+            posterior.note(*place, *met, None);
         }
         posterior
     }
@@ -187,7 +217,11 @@ mod tests {
     fn nothing_is_known_before_the_first_probe() {
         let posterior = noted(&[]);
         assert!(posterior.quantile(0.5).abs() < 0.01, "{}", posterior.quantile(0.5));
-        assert!((posterior.below(-1.0) - 0.7 / 3.4).abs() < 0.01, "{}", posterior.below(-1.0));
+        assert!(
+            (posterior.below(-1.0) - BEYOND / (2.0 + 2.0 * BEYOND)).abs() < 0.01,
+            "{}",
+            posterior.below(-1.0)
+        );
         assert!((posterior.below(f64::INFINITY) - 1.0).abs() < 1e-9 && posterior.below(-9.0) == 0.0);
     }
 
@@ -227,11 +261,11 @@ mod tests {
         ) {
             let before = noted(&probes);
             let mut after = before.clone();
-            after.note(place, true);
-            // At any one scale a probe that was met makes every higher place likelier than every lower one.
+            after.note(place, true, None);
+            // At any one scale a probe that was met makes every higher place likelier than every lower one, but for those given up.
             for scale in 0..SCALES {
-                let cells = before.weights[scale].iter().zip(&after.weights[scale]);
-                let gains: Vec<f64> = cells.map(|(old, new)| if *old > 0.0 { new / old } else { 0.0 }).collect();
+                let cells = before.weights[0][scale].iter().zip(&after.weights[0][scale]);
+                let gains: Vec<f64> = cells.filter(|(_, new)| **new > 0.0).map(|(old, new)| new / old).collect();
                 prop_assert!(gains.windows(2).all(|pair| pair[0] <= pair[1] * (1.0 + 1e-9)));
             }
         }

@@ -59,4 +59,11 @@ impl Probe {
             Verdict::GeneratorLimited | Verdict::Unjudged => None,
         }
     }
+
+    /// The logarithm of [`Probe::usage`]; `None` where it is not known, or says something else than the verdict.
+    pub(super) fn log_usage(&self) -> Option<f64> {
+        let usage = self.usage?.ln();
+        let agrees = self.met().is_some_and(|met| if met { usage <= 0.0 } else { usage >= 0.0 });
+        agrees.then_some(usage)
+    }
 }

@@ -38,7 +38,7 @@ impl Tally {
 
 /// The knee of search `seed`: of each another one, so that no grid or bracket happens to suit it.
 fn truth(seed: u64) -> f64 {
-    (-0.7 + 1.4 * (seed as f64 * 0.618_034).fract()).exp()
+    (-0.45 + 0.9 * (seed as f64 * 0.618_034).fract()).exp()
 }
 
 fn tally(kind: Kind, edge: f64) -> Tally {
@@ -89,6 +89,21 @@ fn answers_that_say_nothing_or_too_much_are_told_from_sound_ones() {
         }
         assert!(!tally.is_sound(), "{said:?} {tally:?}");
     }
+}
+
+#[test]
+fn intervals_of_a_constant_server_hold_the_closed_formula() {
+    assert_sound(Kind::Constant, 0.75);
+}
+
+#[test]
+fn intervals_of_an_exponential_server_hold_the_closed_formula() {
+    assert_sound(Kind::Exponential, 0.7);
+}
+
+#[test]
+fn intervals_of_four_servers_hold_the_closed_formula() {
+    assert_sound(Kind::Four, 0.7);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Answer, Probe, Search, Settings, Step};
 use crate::seed::Seed;
 
+mod comparison;
 mod coverage;
 mod ending;
 mod queue;
