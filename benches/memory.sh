@@ -26,6 +26,7 @@ peak() { # devices
 [scenario]
 name = "idle"
 [target]
+http = "$(awk '$1 == "http" { print $2 }' "$work/serve.txt")"
 sse = "$(awk '$1 == "sse" { print $2 }' "$work/serve.txt")"
 [run]
 warm_up = "0s"
@@ -33,13 +34,17 @@ connect_rate = "1000/s"
 [[phase]]
 name = "idle"
 duration = "5s"
+[fleet.meter]
+protocol = "http"
+devices = 1
+rate = "10/s"
 [fleet.listeners]
 protocol = "sse"
 model = "subscriber"
 devices = $1
 EOF
     /usr/bin/time -f %M -o "$work/peak" "$squall" run "$work/idle.toml" --out "$work/results" --label "idle-$1" --quiet > /dev/null
-    cat "$work/peak"
+    tail -n 1 "$work/peak"
 }
 few=$(peak 10)
 many=$(peak 1010)

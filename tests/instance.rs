@@ -169,6 +169,13 @@ fn alerts_cross_instances_and_who_is_gone_is_passed_over() {
         heard.iter().all(|heard| heard.contains(r#""seq":39"#))
             && heard.iter().filter(|heard| heard.contains(r#""instance":"instance-"#)).count() == 1
     });
+    ask(service.front, "POST", "/v1/broadcast", r#"{"goal":"1:0"}"#);
+    wait_until("both tell what was said to one of them", || {
+        let told = service.places.iter().map(|(http, _)| ask(*http, "GET", "/v1/broadcast", ""));
+        let told: Vec<String> = told.collect();
+        told.iter().all(|told| told.contains(r#""id":1"#) && told.contains(r#""goal":"1:0""#))
+            && told.iter().filter(|told| told.contains(r#""instance":"instance-"#)).count() == 1
+    });
     // The first is asked how the service is, until it is gone.
     signal(service.places[0].1, "KILL");
     for device in 0..20 {

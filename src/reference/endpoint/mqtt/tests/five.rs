@@ -350,3 +350,25 @@ fn options_of_a_subscription_are_kept_to() {
         member.expect(&publish_five(0x30, 0, "r", &[], text));
     }
 }
+
+#[test]
+fn what_is_said_to_all_comes_back_with_its_number_and_what_cannot_be_is_refused() {
+    let scene = Scene::new();
+    let (mut listener, mut speaker) = (scene.subscriber_five("l", &[], "broadcast", 1), scene.five("s", &[]));
+    for (pid, said, answer) in
+        [(5, &b"21.5"[..], &[0x40, 3, 0, 5, 0x83][..]), (6, br#"{"goal":"1:0"}"#, &[0x40, 2, 0, 6])]
+    {
+        speaker.send(&publish_five(0x32, pid, "broadcast", &[], said));
+        speaker.expect(answer);
+    }
+    let told = br#"{"type":"broadcast","id":1,"goal":"1:0"}"#;
+    listener.expect(&publish_five(0x32, 1, "broadcast", &[], told));
+    // A last will is said to all, too.
+    let mut dying = scene.dial();
+    let will = [&[0][..], &text("broadcast"), &text(r#"{"gone":true}"#)].concat();
+    dying.send(&connect_five("w", CLEAN | 4, 60, &[], &will));
+    dying.expect(&connack(false, TERMS));
+    drop(dying);
+    let told = br#"{"type":"broadcast","id":2,"gone":true}"#;
+    listener.expect(&publish_five(0x32, 2, "broadcast", &[], told));
+}
