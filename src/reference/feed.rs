@@ -69,8 +69,8 @@ impl FeedLog {
         self.is_wanted.get()
     }
 
-    /// Numbers a message, which `encode` makes of its number, keeps it, and tells those who wait for it.
-    pub(in crate::reference) fn post(
+    /// Numbers a message, which `encode` makes of its number, and keeps it.
+    pub(in crate::reference) fn enter(
         &self,
         device: Option<&Arc<str>>,
         encode: impl FnOnce(u64) -> String,
@@ -83,9 +83,12 @@ impl FeedLog {
             kept.pop_front();
         }
         kept.push_back(Rc::clone(&logged));
-        drop(kept);
-        self.posted.notify_waiters();
         logged
+    }
+
+    /// Wakes those who wait for a message, which was entered.
+    pub(in crate::reference) fn wake(&self) {
+        self.posted.notify_waiters();
     }
 
     /// The number of the last one; 0 before the first.
@@ -120,7 +123,7 @@ impl FeedReader {
     /// What comes next.
     pub(in crate::reference) async fn next(&mut self) -> Read {
         loop {
-            // Nothing can be posted between looking and waiting: both are on the serving thread.
+            // Nothing can be entered between looking and waiting: both are on the serving thread.
             if let Some(read) = self.try_next() {
                 return read;
             }
@@ -143,8 +146,9 @@ mod tests {
     fn post(log: &FeedLog, devices: &str) {
         for letter in devices.chars() {
             let device = (letter != '*').then(|| Arc::from(letter.to_string()));
-            log.post(device.as_ref(), |id| format!("{id} {letter}"));
+            log.enter(device.as_ref(), |id| format!("{id} {letter}"));
         }
+        log.wake();
     }
 
     /// What there is to read: numbers, what was missed below zero.

@@ -364,7 +364,8 @@ impl Dispatcher {
                     WorkerMessage::Answer(reply_to, answer) => self.bring(hub, reply_to, answer),
                     WorkerMessage::Forget(order) => self.pipeline.shared().follow(&order),
                     WorkerMessage::Window(closed) => {
-                        self.feeds.windows.post(Some(&closed.device), |id| closed.encode(id));
+                        self.feeds.windows.enter(Some(&closed.device), |id| closed.encode(id));
+                        self.feeds.windows.wake();
                     }
                     WorkerMessage::Broadcast(broadcast) => self.announce(hub, broadcast),
                     WorkerMessage::Alert(alert, number) => self.spread(hub, alert, number),

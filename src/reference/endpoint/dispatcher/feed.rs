@@ -41,9 +41,11 @@ impl Dispatcher {
 
     /// Tells it.
     pub(super) fn announce(&self, hub: &Hub, broadcast: Broadcast) {
+        // Whoever is woken first hears of it first, and a long poll brings the next request with it: MQTT comes before.
         let logged =
-            self.feeds.broadcasts.post(None, |id| broadcast.encode(id, broadcast.instance.as_deref()));
+            self.feeds.broadcasts.enter(None, |id| broadcast.encode(id, broadcast.instance.as_deref()));
         hub.broadcast(&logged.text);
+        self.feeds.broadcasts.wake();
         if let Some(bus) = self.bus.as_ref().filter(|_| broadcast.instance.is_none()) {
             bus.tell(ClusterEvent::Broadcast(broadcast));
         }
@@ -55,8 +57,9 @@ impl Dispatcher {
             let mut verdict = verdict.clone();
             verdict.handed_over(self.pipeline.now());
             let device = &verdict.id.device;
-            let logged = self.feeds.verdicts.post(Some(device), |id| verdict.encode_numbered(id));
+            let logged = self.feeds.verdicts.enter(Some(device), |id| verdict.encode_numbered(id));
             hub.verdict(device, &logged.text);
+            self.feeds.verdicts.wake();
         }
     }
 }
