@@ -231,10 +231,11 @@ pub(crate) fn pair(outline: &PairOutline<'_>, width: usize, style: Style) -> Str
 /// How much more or less load the candidate takes.
 fn change(comparison: &Comparison) -> String {
     let [low, high] = comparison.ci95.map(|share| share * 100.0);
+    let word = if comparison.change < 0.0 { "less" } else { "more" };
+    let p = if comparison.p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {:.3}", comparison.p) };
     format!(
-        "{:+.1} % load (95 % interval {low:+.1} % to {high:+.1} %, p = {:.3}); changes up to {} % are taken for noise",
-        comparison.change * 100.0,
-        comparison.p,
+        "{:.1} % {word} load (95 % interval {low:+.1} % to {high:+.1} %, {p}); changes up to {} % are taken for noise",
+        comparison.change.abs() * 100.0,
         round(comparison.threshold * 100.0)
     )
 }

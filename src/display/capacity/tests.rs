@@ -1,7 +1,8 @@
 //! Tests of the screen: what is said of each finding, and that everything fits.
 
 use super::*;
-use crate::capacity::{End, Finding};
+use crate::capacity::{Comparison, End, Finding};
+use crate::compare::Decision;
 
 fn probe(number: u32, factor: f64, verdict: Verdict) -> Probe {
     let offered = 200.0 * factor;
@@ -179,4 +180,46 @@ fn a_table_keeps_the_probes_that_are_nearest_to_the_answer() {
     let places = shown(&found, 5);
     assert_eq!(places, [17, 18, 19, 20, 21], "1.8 to 2.2");
     assert!(drawn(&found, 80, Style::PLAIN).contains("24 further probes in capacity.csv"));
+}
+
+#[test]
+fn two_builds_are_told_by_how_much_more_or_less_they_take() {
+    let [base, candidate] = [1.31, 1.1]
+        .map(|knee| answer(Finding::Knee { factor: knee, low: knee - 0.02, high: knee + 0.02 }, several()));
+    let mut comparison = Comparison {
+        decision: Decision::Regression,
+        is_certain: true,
+        change: -0.16,
+        ci95: [-0.19, -0.12],
+        ci90: [-0.18, -0.13],
+        p: 0.000_2,
+        threshold: 0.05,
+        base,
+        candidate,
+    };
+    let told = |comparison: &Comparison, width| {
+        let outline = PairOutline {
+            scenario: "load",
+            labels: ["main", "pull request"],
+            comparison,
+            planned_per_s: 100.0,
+            took_s: 600.0,
+            remark: Some("its time, 10 min, was up"),
+            folder: "results/load".to_owned(),
+        };
+        pair(&outline, width, Style::PLAIN)
+    };
+    let text = told(&comparison, 80);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let flat = text.replace('\n', " ");
+    for said in [
+        "load, pull request against main, 7 pairs of probes in 10 min",
+        "regression: the candidate takes 16.0 % less load (95 % interval -19.0 % to -12.0 %, p < 0.001)",
+        "main: capacity: 1.31 times the load",
+        "ended early: its time",
+    ] {
+        assert!(flat.contains(said), "{said}: {text}");
+    }
+    (comparison.decision, comparison.change, comparison.p) = (Decision::Improvement, 0.2, 0.04);
+    assert!(told(&comparison, 160).contains("improvement: the candidate takes 20.0 % more load"));
 }

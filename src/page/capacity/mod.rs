@@ -118,7 +118,7 @@ fn tiles(outline: &Outline<'_>) -> String {
         answer.finding
     {
         let sure = format!("{} to {}, {:.0} % sure", factor(low), factor(high), answer.confidence * 100.0);
-        tile(&mut out, "capacity", &format!("{} × the load", factor(knee)), &sure, "");
+        tile(&mut out, "capacity, times the load", &factor(knee), &sure, "");
         if outline.planned_per_s > 0.0 {
             let at = |load: f64| rate(outline.planned_per_s * load, STYLE);
             tile(&mut out, "in readings", &at(knee), &format!("{} to {}", at(low), at(high)), "");
