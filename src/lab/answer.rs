@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::check::{Check, Prediction};
+use super::check::{AnswerUnit, Check, Prediction};
 use super::formula::{Dimension, Formula, Quantity};
 use crate::language::{Diagnostics, Node, Reporter, Value, nearest, quote, read};
 use crate::units::hex;
@@ -25,8 +25,9 @@ pub(crate) struct Answers {
 /// The answer file as it is handed out.
 pub(super) fn blank(check: &Check) -> String {
     let mut text = String::from(
-        "# Write down what you expect before you run: between the quotes, with the unit. What you write here goes into\n\
-         # the run before it begins, and cannot be changed afterwards. A wrong prediction is no failure.\n",
+        "# Write down what you expect before you run: between the quotes, a value with its unit, or a formula of such\n\
+         # values, for example \"1 / 2\" or \"20/s * 3s\". What you write here goes into the run before it begins. You may\n\
+         # change it for a later run; what you said at the first one is kept, and counts. A wrong prediction is no failure.\n",
     );
     for prediction in &check.predictions {
         // Writing to a String cannot fail.
@@ -107,10 +108,20 @@ fn answered(
 ) -> Option<Quantity> {
     let example = prediction.unit.example();
     let help = || format!("write {example}");
+    let mut said = String::new();
     let found = match node.map(|node| &node.value) {
-        Some(Value::Text(text)) if !text.trim().is_empty() => quantity(text),
-        Some(Value::Integer(number)) => Ok(Quantity::number(*number as f64)),
-        Some(Value::Number(number)) => Ok(Quantity::number(*number)),
+        Some(Value::Text(text)) if !text.trim().is_empty() => {
+            text.trim().clone_into(&mut said);
+            quantity(text)
+        }
+        Some(Value::Integer(number)) => {
+            said = number.to_string();
+            Ok(Quantity::number(*number as f64))
+        }
+        Some(Value::Number(number)) => {
+            said = number.to_string();
+            Ok(Quantity::number(*number))
+        }
         None | Some(Value::Text(_)) => {
             refuse_blank(node, key, example, report);
             return None;
@@ -119,7 +130,14 @@ fn answered(
     };
     let origin = node.map(|node| node.origin.clone())?;
     match found {
-        Ok(found) if found.dimension == prediction.unit.dimension() => return Some(found),
+        Ok(found) if found.dimension == prediction.unit.dimension() => {
+            if prediction.unit != AnswerUnit::Share || found.value <= 1.0 || said.contains('%') {
+                return Some(found);
+            }
+            let meant = said.parse::<f64>().ok().filter(|number| *number <= 100.0);
+            let help = meant.map_or_else(help, |_| format!("did you mean \"{said}%\"?"));
+            report.add(&origin, key, format!("{} is {}", quote(&said), found.show(true)), help);
+        }
         Ok(found) if found.dimension == Dimension::NUMBER => {
             report.add(&origin, key, "has no unit", help());
         }
@@ -129,9 +147,24 @@ fn answered(
     None
 }
 
-/// The quantity in `text`, which names nothing.
+/// The quantity in `text`, which names nothing: a formula, or a figure as judgements print it.
 pub(super) fn quantity(text: &str) -> Result<Quantity, String> {
     let nothing = |name: &str| Err(format!("`{name}` is not a number"));
-    let parsed = Formula::parse(text).and_then(|formula| formula.evaluate(&nothing));
+    let text = as_typed(text.trim());
+    let parsed = Formula::parse(&text).and_then(|formula| formula.evaluate(&nothing));
     parsed.map_err(|error| error.message)
+}
+
+/// `text` without what makes a printed figure easy to read, which formulas have no place for: the commas of `1,020` and
+/// the blank of `19.0 ms`. What is not one figure alone stays as it is.
+fn as_typed(text: &str) -> String {
+    let end = text.find(|letter: char| !(letter.is_ascii_digit() || matches!(letter, ',' | '.')));
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let mut groups = number.split('.').next().unwrap_or_default().split(',');
+    let first = groups.next().unwrap_or_default();
+    let is_grouped = (1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3);
+    let number = if is_grouped { number.replace(',', "") } else { number.to_owned() };
+    let word = unit.trim_start();
+    let is_unit = !word.is_empty() && word.chars().all(char::is_alphabetic);
+    number + if is_unit { word } else { unit }
 }

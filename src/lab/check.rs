@@ -27,13 +27,34 @@ pub(crate) struct Check {
     /// Figures of a run, by name.
     pub(super) figures: BTreeMap<String, LabFigure>,
     /// Formulas that others name.
-    pub(super) given: BTreeMap<String, Formula>,
+    pub(super) given: BTreeMap<String, Given>,
     /// What is asked beforehand.
     pub(super) predictions: Vec<Prediction>,
     /// What must hold.
     pub(super) laws: Vec<Law>,
     /// What a personal seed changes.
     pub(super) varied: Vec<Varied>,
+}
+
+/// A formula that others name.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// What it stands for, as the subject of a sentence.
+    pub(super) is: Option<String>,
+    pub(super) formula: Formula,
+}
+
+/// In which runs a figure is that which a prediction is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Shows {
+    /// In those of the lab as it is given.
+    #[default]
+    Given,
+    /// In those that pass.
+    Mended,
+    /// In all.
+    Any,
 }
 
 /// A question that is answered before the run.
@@ -48,6 +69,8 @@ pub(super) struct Prediction {
     pub(super) near: f64,
     /// What shows it in a run: a figure, or a formula of several.
     pub(super) figure: Option<Formula>,
+    /// In which runs that is so.
+    pub(super) shows: Shows,
 }
 
 /// What an answer is written in.
@@ -75,8 +98,8 @@ impl AnswerUnit {
         match self {
             Self::Time => "a time, for example \"250ms\" or \"1.5s\"",
             Self::Rate => "a rate, for example \"120/s\"",
-            Self::Number => "a number, for example 1200",
-            Self::Share => "a share, for example \"45%\"",
+            Self::Number => "a number, for example \"1200\"",
+            Self::Share => "a share, for example \"45%\" or \"9 / 20\"",
         }
     }
 }
@@ -115,11 +138,19 @@ struct CheckText {
     mend: Vec<String>,
     figure: BTreeMap<String, FigureText>,
     #[serde(default)]
-    given: BTreeMap<String, String>,
+    given: BTreeMap<String, GivenText>,
     predict: Vec<PredictionText>,
     law: Vec<LawText>,
     #[serde(default)]
     vary: Vec<Varied>,
+}
+
+/// A formula alone, or with what it stands for.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum GivenText {
+    Formula(String),
+    Explained { is: String, formula: String },
 }
 
 #[derive(Deserialize)]
@@ -131,6 +162,8 @@ struct PredictionText {
     truth: String,
     near: Option<f64>,
     figure: Option<String>,
+    #[serde(default)]
+    shows: Shows,
 }
 
 #[derive(Deserialize)]
@@ -157,8 +190,12 @@ impl Check {
         let formula =
             |place: String, text: &str| Formula::parse(text).map_err(|error| format!("{place}: {error}"));
         let given = text.given.into_iter().map(|(name, text)| {
-            let parsed = formula(format!("given {name}"), &text)?;
-            Ok::<_, String>((name, parsed))
+            let (is, text) = match text {
+                GivenText::Formula(text) => (None, text),
+                GivenText::Explained { is, formula } => (Some(is), formula),
+            };
+            let formula = formula(format!("given {name}"), &text)?;
+            Ok::<_, String>((name, Given { is, formula }))
         });
         let prediction = |text: PredictionText| {
             let place = format!("predict {}", text.key);
@@ -170,6 +207,7 @@ impl Check {
                 ask: text.ask,
                 unit: text.unit,
                 near: text.near.unwrap_or(NEAR),
+                shows: text.shows,
             })
         };
         let law = |text: LawText| {
@@ -197,7 +235,8 @@ impl Check {
         let truths = self.predictions.iter().map(|prediction| &prediction.truth);
         let shown = self.predictions.iter().filter_map(|prediction| prediction.figure.as_ref());
         let sides = self.laws.iter().flat_map(|law| [&law.that.left, &law.that.right]);
-        for formula in self.given.values().chain(truths).chain(shown).chain(sides) {
+        let given = self.given.values().map(|given| &given.formula);
+        for formula in given.chain(truths).chain(shown).chain(sides) {
             let unknown = formula.names().into_iter().find(|name| {
                 !name.contains('.') && !self.figures.contains_key(*name) && !self.given.contains_key(*name)
             });
@@ -230,8 +269,8 @@ impl Check {
             let found = formula.evaluate(&|name| self.named(name, plan, known, depth + 1));
             found.map_err(|error| error.message)
         };
-        if let Some(formula) = self.given.get(name) {
-            return deeper(formula);
+        if let Some(given) = self.given.get(name) {
+            return deeper(&given.formula);
         }
         if let Some(found) = known(name) {
             return found;
@@ -255,7 +294,7 @@ impl Check {
                 }
                 seen.push(name);
                 found.extend(self.figures.get(name));
-                open.extend(self.given.get(name));
+                open.extend(self.given.get(name).map(|given| &given.formula));
             }
         }
         found

@@ -6,9 +6,10 @@ use serde::{Serialize, Serializer};
 
 use super::answer::{Answers, fingerprint};
 use super::catalogue::Lab;
-use super::check::{Check, Law, Prediction};
+use super::check::{Check, Law};
 use super::figure::{LabFigure, Missing};
 use super::formula::{Dimension, Formula, Quantity};
+use super::prediction::PredictionResult;
 use super::{mend, student};
 use crate::budget::Unit;
 use crate::results::{LabFacts, RunState, StoredRun, is_measured};
@@ -52,9 +53,15 @@ pub(crate) struct LabJudgement {
 }
 
 impl LabJudgement {
-    /// How many predictions were near enough.
+    /// How many predictions were near enough: those of the first run, which count.
     pub(crate) fn right(&self) -> usize {
-        self.predictions.iter().filter(|asked| asked.right).count()
+        self.predictions.iter().filter(|asked| asked.counts()).count()
+    }
+
+    /// How many are by now, if that is another number.
+    pub(super) fn right_now(&self) -> Option<usize> {
+        let now = self.predictions.iter().filter(|asked| asked.right).count();
+        Some(now).filter(|now| *now != self.right())
     }
 }
 
@@ -86,23 +93,6 @@ impl Serialize for LabVerdict {
     }
 }
 
-/// A prediction beside the truth.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct PredictionResult {
-    /// What was asked.
-    pub(crate) ask: String,
-    /// What was said.
-    pub(crate) said: String,
-    /// What the formula gives.
-    pub(crate) truth: String,
-    /// The formula.
-    pub(crate) formula: String,
-    /// What this run shows, where it can be measured.
-    pub(crate) measured: Option<String>,
-    /// Whether it is near enough to the truth.
-    pub(crate) right: bool,
-}
-
 /// A law, and how it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct LawResult {
@@ -130,24 +120,40 @@ pub(crate) enum Standing {
     Unjudged,
 }
 
-/// Judges `run`, from its files alone. `before` is the directory of an earlier run of the same student, which
-/// is compared with where it is one of the lab as it is given.
+/// Judges `run`, from its files alone. `first` is the directory of the student's first run of the lab: its predictions
+/// are those that count, and where it is one of the lab as it is given, figures are compared with its.
 ///
 /// # Errors
 /// If the run is none of a lab, or is not what it says it is, or the earlier one cannot be read.
-pub(crate) fn judge(run: &StoredRun, before: Option<&Path>) -> Result<LabJudgement, String> {
-    let before = before.map(StoredRun::load).transpose().map_err(|error| error.to_string())?;
+pub(crate) fn judge(run: &StoredRun, first: Option<&Path>) -> Result<LabJudgement, String> {
+    let first = first.map(StoredRun::load).transpose().map_err(|error| error.to_string())?;
     let foreign = |why: String| format!("{}: {why}", run.report.directory.display());
     let facts = run.report.run.lab.clone().ok_or_else(|| foreign("is not a run of a lab".to_owned()))?;
     let lab = Lab::named(&facts.name)
         .ok_or_else(|| foreign(format!("is of the lab `{}`, which this squall does not have", facts.name)))?;
     let check = lab.check()?;
     let given = student::scenario(lab, &check, facts.student.as_deref())?;
-    let before = before.filter(|run| run.report.run.scenario.text == given);
     let plan = original(run, &given, &check, &facts).map_err(foreign)?;
-    let answers = Answers::read("the answers in run.json", &facts.prediction, &check)
-        .map_err(|error| foreign(error.to_string()))?;
-    let case = Case { check: &check, plan: &plan, answers: &answers, run, before: before.as_ref() };
+    let answered = |facts: &LabFacts| Answers::read("the answers in run.json", &facts.prediction, &check);
+    let answers = answered(&facts).map_err(|error| foreign(error.to_string()))?;
+    let first = first.filter(|first| {
+        let own = first.report.run.lab.as_ref();
+        first.report.run.run_id != run.report.run.run_id
+            && own.is_some_and(|own| own.name == facts.name && own.student == facts.student)
+    });
+    let first_answers = first.as_ref().and_then(|first| answered(first.report.run.lab.as_ref()?).ok());
+    let is_given = |run: &StoredRun| mend::confine(&given, &run.report.run.scenario.text, &[]).is_ok();
+    let case = Case {
+        check: &check,
+        plan: &plan,
+        answers: &answers,
+        run,
+        is_given: is_given(run),
+        before: first
+            .as_ref()
+            .filter(|first| is_given(first) && first.report.run.state == RunState::Complete),
+        first: first_answers.as_ref(),
+    };
     Ok(case.judgement(lab, facts))
 }
 
@@ -184,20 +190,24 @@ pub(super) struct Case<'c> {
     pub(super) plan: &'c Plan,
     pub(super) answers: &'c Answers,
     pub(super) run: &'c StoredRun,
+    /// Whether it is one of the lab as it is given.
+    pub(super) is_given: bool,
+    /// The student's first run, if that is another and one of the lab as it is given.
     pub(super) before: Option<&'c StoredRun>,
+    /// What the student said at the first run, if that is another.
+    pub(super) first: Option<&'c Answers>,
 }
 
-/// A value, and what of it is a bound or missing.
+/// What of a value is a bound or missing.
 #[derive(Default)]
-struct Notes {
-    at_least: bool,
+pub(super) struct Notes {
+    pub(super) at_least: bool,
     missing: Option<Missing>,
 }
 
 impl Case<'_> {
     pub(super) fn judgement(&self, lab: &'static Lab, facts: LabFacts) -> LabJudgement {
         let unjudged = self.obstacle();
-        let predictions = self.check.predictions.iter().map(|asked| self.prediction(asked)).collect();
         let mut laws: Vec<_> = self.check.laws.iter().map(|law| self.law(law)).collect();
         if unjudged.is_some() {
             for law in &mut laws {
@@ -210,6 +220,9 @@ impl Case<'_> {
             () if any(Standing::Unjudged) => LabVerdict::Unjudged,
             () => LabVerdict::Passed,
         };
+        let is_mended = verdict == LabVerdict::Passed;
+        let predictions =
+            self.check.predictions.iter().map(|asked| self.prediction(asked, is_mended)).collect();
         let run = self.run.report.directory.display().to_string();
         let why = self.answers.why.clone();
         let LabFacts { student, prediction_sha256, .. } = facts;
@@ -246,25 +259,6 @@ impl Case<'_> {
             );
         }
         None
-    }
-
-    fn prediction(&self, asked: &Prediction) -> PredictionResult {
-        let truth = self.value(&asked.truth, &mut Notes::default());
-        let said = self.answers.values.get(&asked.key).copied();
-        let is_share = asked.unit == super::check::AnswerUnit::Share;
-        let near = |said: &Quantity, truth: &Quantity| {
-            (said.value - truth.value).abs() <= asked.near * truth.value.abs()
-        };
-        let right = said.as_ref().zip(truth.as_ref().ok()).is_some_and(|(said, truth)| near(said, truth));
-        let show = |quantity: Quantity| quantity.show(is_share);
-        PredictionResult {
-            ask: asked.ask.clone(),
-            said: said.map_or_else(|| "nothing".to_owned(), show),
-            truth: truth.map_or_else(|why| why, show),
-            formula: asked.truth.text().to_owned(),
-            measured: asked.figure.as_ref().map(|figure| self.measured_as(figure, show)),
-            right,
-        }
     }
 
     fn law(&self, law: &Law) -> LawResult {
@@ -320,7 +314,7 @@ impl Case<'_> {
 
     /// By what share of its cost the bundled service itself was slower than formulas reckon with, if that was too
     /// much, and what is said of it.
-    fn slowness(&self) -> Option<(f64, String)> {
+    pub(super) fn slowness(&self) -> Option<(f64, String)> {
         let counts = self.run.report.run.reference.as_ref()?.counts(is_measured)?;
         let cost = self.plan.scenario().reference.inference.cost.as_secs_f64();
         let beyond = counts.overrun_ns as f64 / 1e9 / counts.inferences.max(1) as f64;
@@ -367,56 +361,8 @@ impl Case<'_> {
         })
     }
 
-    /// What a run shows of a prediction.
-    fn measured_as(&self, figure: &Formula, show: impl Fn(Quantity) -> String) -> String {
-        let mut notes = Notes::default();
-        match self.value(figure, &mut notes) {
-            Ok(found) => format!("{}{}", if notes.at_least { "at least " } else { "" }, show(found)),
-            Err(why) => format!("nothing: {why}"),
-        }
-    }
-
-    /// What was measured, what it had to be, and how far off it is unless it `holds`.
-    fn sentence(
-        &self,
-        law: &Law,
-        (left, at_least): (Quantity, bool),
-        right: Quantity,
-        holds: bool,
-    ) -> String {
-        let shares = |formula| {
-            let figures = self.check.figures_in(formula);
-            !figures.is_empty() && figures.iter().all(|figure| figure.unit() == Unit::Share)
-        };
-        let is_share =
-            shares(&law.that.left) || (shares(&law.that.right) && law.that.left.names().is_empty());
-        let bound = right.show(is_share);
-        let bound = match law.that.right.names().as_slice() {
-            [] => bound,
-            _ => format!("{bound} ({})", law.that.right.text()),
-        };
-        let demand = law.that.sign.demand(&bound, is_share);
-        let bounded = if at_least { "at least " } else { "" };
-        let gap = if holds { String::new() } else { gap(left, right) };
-        format!(
-            "{} is {bounded}{}; must be {demand}{gap}",
-            self.subject(&law.that.left),
-            left.show_beside(is_share, right)
-        )
-    }
-
-    /// What a formula is of, in words where it is a figure.
-    fn subject(&self, formula: &Formula) -> String {
-        let names = formula.names();
-        let figure = match names.as_slice() {
-            [name] if *name == formula.text() => self.check.figures.get(*name),
-            _ => None,
-        };
-        figure.map_or_else(|| formula.text().to_owned(), |figure| figure.is.clone())
-    }
-
     /// The value of a formula, or why it has none; what of it is a bound or missing goes to `notes`.
-    fn value(&self, formula: &Formula, notes: &mut Notes) -> Result<Quantity, String> {
+    pub(super) fn value(&self, formula: &Formula, notes: &mut Notes) -> Result<Quantity, String> {
         let notes = std::cell::RefCell::new(notes);
         let found = self.check.evaluate(formula, self.plan, &|name| self.known(name, &notes));
         found.map_err(|error| error.message)
@@ -453,19 +399,6 @@ impl Case<'_> {
     }
 
     fn run_of(&self, figure: &LabFigure) -> Option<&StoredRun> {
-        if figure.before { self.before } else { Some(self.run) }
+        if figure.before { self.before.or(self.is_given.then_some(self.run)) } else { Some(self.run) }
     }
-}
-
-/// By how much a figure misses its bound.
-fn gap(left: Quantity, right: Quantity) -> String {
-    let times = left.value / right.value;
-    if !times.is_finite() || times < 0.0 {
-        return String::new();
-    }
-    if times >= 2.0 {
-        return format!(": {} times that", Quantity::number(times).show(false));
-    }
-    let (share, word) = if times >= 1.0 { (times - 1.0, "too much") } else { (1.0 - times, "too little") };
-    format!(": {} {word}", Quantity::number(share).show(true))
 }

@@ -12,6 +12,7 @@
 //!    what the plan then makes them.
 //! 2. `squall lab run NAME` refuses blanks, and changes of what the lab holds fixed. The answers go into the
 //!    run before it begins, text and hash (`run.json`, key `lab`), so that nobody predicts what has happened.
+//!    What is said before the first run counts; what is said later is shown beside it.
 //! 3. The run is judged from its files ([`judge`]), then and whenever `squall lab check NAME` is typed. What
 //!    is judged is whether every law holds: a wrong prediction is shown beside the truth, and fails nothing.
 //!
@@ -21,8 +22,8 @@
 //! |---|---|
 //! | `mend` | keys of the scenario that may be changed, with all below them |
 //! | `[figure]` | figures of a run by name: those of budgets (`metric`, with `fleet`, `phase`, `fault`, `kind`), or a count of the bundled service (`counter`); of several phases the median counts; `before` takes it from the lab's run as given |
-//! | `[given]` | formulas by name |
-//! | `[[predict]]` | a question: `key`, `ask`, `unit`, its `truth` as a formula, how `near` is right, the `figure` that shows it, or a formula of several |
+//! | `[given]` | formulas by name: the `formula`, and what it `is` in words |
+//! | `[[predict]]` | a question: `key`, `ask`, `unit`, its `truth` as a formula, how `near` is right, the `figure` that shows it, or a formula of several, and which runs do (`shows`): those of the lab as it is `given`, those that are `mended`, or `any` |
 //! | `[[law]]` | what must hold: `name`, `that`, what to `say` and to `open` where it is broken, the `lag` that is allowed |
 //! | `[[vary]]` | what a student's name changes: `key`, `from`, `to`, `step`, `unit` |
 //!
@@ -52,7 +53,9 @@ mod formula;
 mod judge;
 mod mend;
 mod plan;
+mod prediction;
 mod progress;
+mod sentence;
 mod student;
 mod trial;
 mod wording;

@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use super::catalogue::{HINTS, Lab};
-use super::judge::{LabJudgement, LabVerdict, LawResult, PredictionResult, Standing};
+use super::judge::{LabJudgement, LabVerdict, LawResult, Standing};
+use super::prediction::PredictionResult;
 use super::progress::LabProgress;
 use crate::display::{Style, Tone, hanging, wrap};
 use crate::units::part_of;
@@ -87,10 +88,20 @@ pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress
 }
 
 fn prediction(asked: &PredictionResult, screen: Screen, text: &mut String) {
-    screen.head(if asked.right { Mark::GOOD } else { Mark::OFF }, &asked.ask, text);
-    let measured = asked.measured.as_ref().map(|found| format!("; this run: {found}")).unwrap_or_default();
-    let PredictionResult { said, truth, formula, .. } = asked;
-    screen.below(&format!("you said {said}, the formula gives {truth} ({formula}){measured}"), text);
+    screen.head(if asked.counts() { Mark::GOOD } else { Mark::OFF }, &asked.ask, text);
+    let PredictionResult { said, said_first, truth, formula, remark, .. } = asked;
+    let said = match said_first {
+        Some(first) => format!("you said {first} at your first run, which counts, and {said} now"),
+        None => format!("you said {said}"),
+    };
+    screen.below(&format!("{said}; the formula gives {truth}"), text);
+    if formula != truth {
+        screen.below(&format!("the formula: {formula}"), text);
+    }
+    if let Some(shown) = asked.shown() {
+        screen
+            .below(&[Some(shown), remark.clone()].into_iter().flatten().collect::<Vec<_>>().join(". "), text);
+    }
 }
 
 fn law(found: &LawResult, screen: Screen, text: &mut String) {
@@ -109,7 +120,9 @@ fn summary(judged: &LabJudgement, lab: &Lab) -> String {
     let title = lab.title();
     let own =
         judged.own_service.as_ref().map(|own| format!(", at your own service {own}")).unwrap_or_default();
-    let predicted = format!("{} right{own}", part_of(right as u64, asked as u64, "prediction"));
+    let now =
+        judged.right_now().map(|now| format!(" at your first run, {now} of {asked} now")).unwrap_or_default();
+    let predicted = format!("{} right{now}{own}", part_of(right as u64, asked as u64, "prediction"));
     match judged.verdict {
         LabVerdict::Passed => format!("{title}: passed, {predicted}"),
         LabVerdict::Failed => {

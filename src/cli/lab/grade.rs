@@ -20,7 +20,7 @@ struct Row<'r> {
     lab: &'r str,
     /// `passed`, `failed`, `unjudged`, or `not run`.
     verdict: &'r str,
-    /// Of the run that is judged; empty without one.
+    /// Of those that were made before the first run; empty without one.
     predictions_right: Option<usize>,
     predictions: Option<usize>,
     runs: usize,
@@ -75,7 +75,7 @@ fn best(
     let mut best: Option<LabJudgement> = None;
     let mut notes = Vec::new();
     let own = LabFolder::new(folder, lab);
-    let before = runs.first().map(|run| own.run(run));
+    let before = runs.iter().map(|run| own.run(run)).find(|run| run.join("run.json").is_file());
     for run in &runs[runs.len().saturating_sub(MOST_RUNS)..] {
         let stored = StoredRun::load(&own.run(run)).map_err(|error| error.to_string());
         match stored.and_then(|run| judge(&run, before.as_deref())) {

@@ -128,10 +128,12 @@ fn last_run(root: &Path, lab: &'static Lab, progress: &Progress) -> Result<PathB
     })
 }
 
-/// The first run of `lab`, which counts where it is one of the lab as it was given.
+/// The first run of `lab` that is there: its predictions count, and where it is one of the lab as it was given, others
+/// are compared with it.
 fn before(root: &Path, lab: &'static Lab, progress: &Progress) -> Option<PathBuf> {
-    let first = progress.labs.get(lab.name)?.runs.first()?;
-    Some(LabFolder::new(root, lab).run(first)).filter(|run| run.join("run.json").is_file())
+    let folder = LabFolder::new(root, lab);
+    let mut runs = progress.labs.get(lab.name)?.runs.iter().map(|run| folder.run(run));
+    runs.find(|run| run.join("run.json").is_file())
 }
 
 /// Prints a judgement, keeps what was reached, and gives the exit code.

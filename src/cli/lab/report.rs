@@ -46,9 +46,13 @@ fn chapter<'r>(
         LabVerdict::Unjudged => ("cannot be judged", Tone::Warning),
     };
     let predictions = judged.predictions.iter().map(|asked| {
-        let measured = asked.measured.clone().unwrap_or_default();
+        let measured = asked.shown().into_iter().chain(asked.remark.clone()).collect::<Vec<_>>().join(". ");
         let truth = format!("{} ({})", asked.truth, asked.formula);
-        [asked.ask.clone(), asked.said.clone(), truth, measured]
+        let said = match &asked.said_first {
+            Some(first) => format!("{first} at the first run, which counts; {} now", asked.said),
+            None => asked.said.clone(),
+        };
+        [asked.ask.clone(), said, truth, measured]
     });
     let laws = judged.laws.iter().map(|law| {
         let (word, tone) = match law.standing {

@@ -87,8 +87,11 @@ fn quantity(rest: &str) -> Result<(Token, usize), String> {
         .parse()
         .map_err(|_| format!("`{}` is not a number; write for example 1.5", &rest[..end]))?;
     let after = &rest[end..];
-    if after.starts_with('%') {
-        return Ok((Token::Share(number / 100.0), end + 1));
+    // Figures are printed with a blank before the sign.
+    if let Some(sign) =
+        after.find(|letter: char| !letter.is_whitespace()).filter(|sign| after[*sign..].starts_with('%'))
+    {
+        return Ok((Token::Share(number / 100.0), end + sign + 1));
     }
     if let Some(unit) = after.strip_prefix('/') {
         let length = unit.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(unit.len());

@@ -109,7 +109,8 @@ fn judged_by(check: &Check, made: Made, answers: &str) -> LabJudgement {
     let plan = plan(lab.scenario);
     let answers = Answers::read("answer.toml", answers, check).unwrap();
     let run = StoredRun::of(report(made));
-    let case = Case { check, plan: &plan, answers: &answers, run: &run, before: None };
+    let case =
+        Case { check, plan: &plan, answers: &answers, run: &run, is_given: true, before: None, first: None };
     let facts = LabFacts {
         name: lab.name.into(),
         student: None,
@@ -138,7 +139,7 @@ fn every_fault_is_found_and_has_words_of_its_own() {
             Made { drained_s: Some(7.5), ..GOOD },
             Failed,
             "[no] the backlog is gone one second after the standstill\n     the time from the end of the standstill until the \
-             backlog was gone is 7.50 s; must be at most 1.00 s: 7.50 times that",
+             backlog was gone is 7.50 s; needed: at most 1.00 s: 7.50 times that",
         ),
         (Made { drained_s: None, recovery: "not_recovered", ..GOOD }, Failed, "the backlog was never gone"),
         (
@@ -155,12 +156,12 @@ fn every_fault_is_found_and_has_words_of_its_own() {
         (
             Made { shed: 2_000, ..GOOD },
             Failed,
-            "what the service refused is 2,000; must be at most 1,224 (120% * piled): 63.4 % too much",
+            "what the service refused is 2,000; needed: at most 1,224 (120% * piled, where piled (what piles up meanwhile) is 1,020): 63.4 % too much",
         ),
         (
             Made { within_budget: 5_500, ..GOOD },
             Failed,
-            "the share answered within 250 ms is 55 %; must be at least 84.71 %",
+            "the share answered within 250 ms is 55 %; needed: at least 84.71 %",
         ),
         (
             Made { state: "interrupted", ..GOOD },
@@ -202,7 +203,7 @@ fn a_slow_service_leaves_open_what_it_may_have_broken() {
         (
             Made { shed: 4_000, overrun_us: 300, ..GOOD },
             Failed,
-            "what the service refused is 4,000; must be at most 1,224 (120% * piled): 3.27 times that",
+            "what the service refused is 4,000; needed: at most 1,224 (120% * piled, where piled (what piles up meanwhile) is 1,020): 3.27 times that",
         ),
         (
             Made { drained_s: Some(3.5), overrun_us: 300, ..GOOD },
@@ -212,7 +213,7 @@ fn a_slow_service_leaves_open_what_it_may_have_broken() {
         (
             Made { drained_s: Some(7.5), overrun_us: 300, ..GOOD },
             Failed,
-            "must be at most 1.00 s: 7.50 times that\n",
+            "needed: at most 1.00 s: 7.50 times that\n",
         ),
         (Made { shed: 4_000, overrun_us: 700, ..GOOD }, Unjudged, "took 2.70 ms for what costs 2.00 ms"),
         // What holds all the same holds.
@@ -277,8 +278,10 @@ fn a_wrong_prediction_with_a_mended_system_passes_and_shows_the_gap() {
     assert_eq!((judged.verdict, judged.right()), (LabVerdict::Passed, 0));
     assert_eq!(judged.own_service, None, "a run without a target says nothing of one");
     let text = told(&judged);
-    let said = "you said 340, the formula gives 1,020 (lambda * stall); this run: 1,000";
-    assert!(text.contains(said) && text.contains("[!=] readings that wait"), "{text}");
+    let said = "[!=] readings that wait when the standstill is over\n     you said 340; the formula gives 1,020\n     the formula: \
+                lambda * stall, where lambda (what comes) is 340/s and stall (how long the service stands still, S) is 3.00 s\n     \
+                this run: 1,000\n";
+    assert!(text.contains(said), "{text}");
     assert!(text.ends_with("\nrun:  lab/outage/runs/r\nnext: squall lab start overload\n"), "{text}");
     assert!(judged.laws.iter().all(|law| law.standing == Standing::Kept));
 }

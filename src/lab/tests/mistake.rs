@@ -146,7 +146,15 @@ fn judged(lab: &'static Lab, run: &StoredRun, before: &StoredRun) -> LabJudgemen
     let (check, facts) = (lab.check().unwrap(), run.report.run.lab.clone().unwrap());
     let answers = Answers::read("answer.toml", &facts.prediction, &check).unwrap();
     let plan = plan(&run.report.run.scenario.text);
-    let case = Case { check: &check, plan: &plan, answers: &answers, run, before: Some(before) };
+    let case = Case {
+        check: &check,
+        plan: &plan,
+        answers: &answers,
+        run,
+        is_given: false,
+        before: Some(before),
+        first: None,
+    };
     case.judgement(lab, facts)
 }
 
@@ -157,7 +165,7 @@ fn assert_helpful(judged: &LabJudgement, text: &str) {
         let head =
             format!("[no] {}\n     {}\n     {}\n     look at: {}\n", law.law, law.figures, law.say, law.open);
         assert!(text.contains(&head), "{head}\n---\n{text}");
-        assert!(law.figures.contains("; must be ") || law.figures.contains(" never "), "{}", law.figures);
+        assert!(law.figures.contains("; needed: ") || law.figures.contains(" never "), "{}", law.figures);
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod judgement;
 mod mistake;
+mod prediction;
 mod recorded;
 
 use super::*;
