@@ -85,7 +85,7 @@ fn what_was_predicted_and_mended_is_kept_judged_again_and_shown() {
     let story = Story {
         lab: "delivered",
         answers: &[("breaks", "147"), ("at_risk", "2")],
-        broken: "[no] no reading is lost",
+        broken: "[no] no more than one reading in a thousand is lost",
         mend: ("qos = 0", "qos = 2, clean_session = false"),
     };
     let Some(desk) = play(&story) else { return };

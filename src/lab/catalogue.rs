@@ -9,7 +9,8 @@ use super::check::Check;
 pub(crate) struct Lab {
     /// What it is asked for by.
     pub(crate) name: &'static str,
-    /// A little theory, the question and the task; two screens at most.
+    /// A little theory, the question and the task; two screens at most. Every `${formula}` in it is what a student's
+    /// plan makes of it, as in hints.
     pub(crate) readme: &'static str,
     /// What is run, broken.
     pub(crate) scenario: &'static str,

@@ -46,6 +46,16 @@ impl LabFolder {
         Self { path: root.join(lab.name), lab }
     }
 
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the lab was handed out.
+    pub(crate) fn is_started(&self) -> bool {
+        self.scenario().is_file()
+    }
+
     /// The task.
     pub(crate) fn readme(&self) -> PathBuf {
         self.path.join("README.md")
@@ -91,8 +101,9 @@ impl LabFolder {
             |error: io::Error| format!("cannot write {shown}: {error}; choose another place with --dir");
         fs::create_dir_all(&self.path).map_err(unwritable)?;
         let (answers, keys) = (answer::blank(&check), keys(&check));
+        let readme = student::text(self.lab, &check, student, self.lab.readme)?;
         for (path, text) in [
-            (self.readme(), self.lab.readme),
+            (self.readme(), &readme),
             (self.answers(), &answers),
             (self.path.join("keys.md"), &keys),
             (self.scenario(), &scenario),

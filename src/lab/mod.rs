@@ -9,7 +9,7 @@
 //! 1. `squall lab start NAME` writes `lab/NAME/`: the README, the scenario, `keys.md` with what may be changed,
 //!    and `answer.toml` with blanks.
 //!    With a student's name the rates and times that `check.toml` lists are drawn from it; formulas are worth
-//!    what the plan then makes them.
+//!    what the plan then makes them, and figures in README and hints are such formulas (`${fleet.noisy.rate}`).
 //! 2. `squall lab run NAME` refuses blanks, and changes of what the lab holds fixed. The answers go into the
 //!    run before it begins, text and hash (`run.json`, key `lab`), so that nobody predicts what has happened.
 //!    What is said before the first run counts; what is said later is shown beside it.
@@ -57,6 +57,7 @@ mod prediction;
 mod progress;
 mod sentence;
 mod student;
+mod template;
 mod trial;
 mod wording;
 
@@ -64,7 +65,7 @@ pub(crate) use catalogue::{HINTS, LABS, Lab, Variant};
 pub(crate) use folder::{Assignment, LabFolder};
 pub(crate) use judge::{LabJudgement, LabVerdict, Standing as LabStanding, judge};
 pub(crate) use progress::Progress;
-pub(crate) use student::canonical as student_name;
+pub(crate) use student::{canonical as student_name, hint};
 pub(crate) use trial::trial;
 pub(crate) use wording::{Screen, judgement, list};
 

@@ -17,8 +17,10 @@ const FILE: &str = "progress.json";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Progress {
-    /// Whose rates the labs have; `None`: everybody's.
+    /// Whose rates the labs have that are begun from now on; `None`: everybody's.
     pub(crate) student: Option<String>,
+    /// The lab that was started or run last.
+    pub(crate) last: Option<String>,
     /// By lab.
     pub(crate) labs: BTreeMap<String, LabProgress>,
 }
@@ -27,6 +29,8 @@ pub(crate) struct Progress {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct LabProgress {
+    /// Whose rates it has, since it was begun; `None`: everybody's.
+    pub(crate) student: Option<String>,
     /// The depth of the deepest hint that was asked for; 0: none.
     pub(crate) hints: u8,
     /// The directories of its runs, the last one last, as they are seen from the folder of the lab.
@@ -60,6 +64,17 @@ impl Progress {
     pub(crate) fn save(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self)?;
         replace_text(&folder.join(FILE), &(text + "\n"))
+    }
+
+    /// Whose rates `lab` has.
+    pub(crate) fn student_of(&self, lab: &str) -> Option<&str> {
+        self.labs.get(lab)?.student.as_deref()
+    }
+
+    /// The labs with everybody's rates, although there is a student by now.
+    pub(crate) fn nameless(&self) -> Vec<&str> {
+        let all = self.labs.iter().filter(|(_, own)| self.student.is_some() && own.student.is_none());
+        all.map(|(lab, _)| lab.as_str()).collect()
     }
 
     /// What is known of `lab`; an entry is made where there is none.

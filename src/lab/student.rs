@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::catalogue::Lab;
 use super::check::{Check, Varied};
+use super::template;
 use crate::language::{Node, Origin, Reporter, Table, Value, read};
 use crate::units::Span;
 
@@ -47,6 +48,23 @@ pub(super) fn scenario(lab: &Lab, check: &Check, student: Option<&str>) -> Resul
         text.replace_range(place, &value);
     }
     Ok(text)
+}
+
+/// A text of `lab`, such as its README, with the figures that `student` has.
+///
+/// # Errors
+/// If the lab itself is at fault, which a test excludes.
+pub(super) fn text(lab: &Lab, check: &Check, student: Option<&str>, text: &str) -> Result<String, String> {
+    let plan = template::plan(&scenario(lab, check, student)?)?;
+    template::filled(text, check, &plan, template::in_a_sentence)
+}
+
+/// The hint of `lab` of this depth, from 1 to [`super::HINTS`], with the figures that `student` has.
+///
+/// # Errors
+/// If the lab itself is at fault, which a test excludes.
+pub(crate) fn hint(lab: &Lab, depth: u8, student: Option<&str>) -> Result<String, String> {
+    text(lab, &lab.check()?, student, lab.hint(depth).unwrap_or_default())
 }
 
 /// The value of `varied` that `student` gets, as it is written.

@@ -47,7 +47,10 @@ pub(super) fn grade(folders: &[PathBuf]) -> Result<Exit, CliError> {
 
 fn row<'r>(folder: &Path, lab: &'static Lab, progress: &'r Progress) -> Row<'r> {
     let own = progress.labs.get(lab.name).cloned().unwrap_or_default();
-    let (best, notes) = best(folder, lab, progress.student.as_deref(), &own.runs);
+    let (best, mut notes) = best(folder, lab, own.student.as_deref(), &own.runs);
+    if best.is_some() && progress.nameless().contains(&lab.name) {
+        notes.push("begun without a name, with everybody's numbers".to_owned());
+    }
     let verdict = best.as_ref().map_or("not run", |judged| judged.verdict.name());
     Row {
         folder: folder.display().to_string(),

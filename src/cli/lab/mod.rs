@@ -13,8 +13,8 @@ use args::{LabArgs, LabCommand, LabScreenArgs};
 use super::exit::Exit;
 use super::{CliError, screen};
 use crate::lab::{
-    HINTS, LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, Screen, judge, judgement, list,
-    student_name,
+    HINTS, LABS, Lab, LabFolder, LabJudgement, LabVerdict, Progress, Screen, hint as lab_hint, judge,
+    judgement, list, student_name,
 };
 use crate::results::StoredRun;
 
@@ -71,7 +71,7 @@ fn load(run: &Path) -> Result<StoredRun, CliError> {
 
 fn show_list(root: &Path) -> Result<Exit, CliError> {
     let progress = progress(root)?;
-    let is_started = |lab: &'static Lab| LabFolder::new(root, lab).scenario().is_file();
+    let is_started = |lab: &'static Lab| LabFolder::new(root, lab).is_started();
     let of =
         |lab: &'static Lab| is_started(lab).then(|| progress.labs.get(lab.name).cloned().unwrap_or_default());
     screen::print(&list(LABS, of, terminal()))?;
@@ -91,8 +91,19 @@ fn start(root: &Path, lab: &'static Lab, student: Option<&str>) -> Result<Exit, 
     }
     let folder = LabFolder::new(root, lab);
     folder.start(progress.student.as_deref()).map_err(CliError::failed)?;
-    progress.of(lab.name);
+    progress.of(lab.name).student = progress.student.clone();
+    progress.last = Some(lab.name.to_owned());
     save(&progress, root)?;
+    for other in progress.nameless().into_iter().filter(|_| student.is_some()) {
+        if let Some(folder) =
+            Lab::named(other).map(|lab| LabFolder::new(root, lab)).filter(LabFolder::is_started)
+        {
+            let place = folder.path().display();
+            screen::note(&format!(
+                "note: {other} was begun without a name and keeps its numbers; move {place} away to begin it anew"
+            ));
+        }
+    }
     let answers = folder.answers();
     screen::print(&format!(
         "{}\nread {}, fill in {}\nnext: squall lab run {}\n",
@@ -172,10 +183,13 @@ fn conclude(
 
 fn hint(root: &Path, lab: &'static Lab, depth: Option<u8>) -> Result<Exit, CliError> {
     let mut progress = progress(root)?;
+    let is_started = LabFolder::new(root, lab).is_started();
+    let student = if is_started { progress.student_of(lab.name) } else { progress.student.as_deref() };
+    let student = student.map(str::to_owned);
     let own = progress.of(lab.name);
     let depth = depth.unwrap_or(own.hints + 1).min(HINTS);
     own.hints = own.hints.max(depth);
-    let text = lab.hint(depth).unwrap_or_default();
+    let text = lab_hint(lab, depth, student.as_deref()).map_err(CliError::failed)?;
     let more =
         if depth < HINTS { format!("\nnext: squall lab hint {} (deeper)", lab.name) } else { String::new() };
     screen::print_line(&format!("hint {depth} of {HINTS}\n\n{text}\n{more}"))?;

@@ -22,7 +22,7 @@ pub(super) fn run(
 ) -> Result<Exit, CliError> {
     let mut progress = progress(root)?;
     let folder = LabFolder::new(root, lab);
-    let assignment = folder.assignment(progress.student.as_deref()).map_err(CliError::usage)?;
+    let assignment = folder.assignment(progress.student_of(lab.name)).map_err(CliError::usage)?;
     let run = prepare(&assignment, &folder.scenario(), &Overrides::default(), targets, &folder.runs())?;
     let observer: Arc<dyn Observer> = Arc::new(lines(asked.json, &run));
     let interrupts = Arc::new(InterruptHandler(Arc::clone(&observer)));
@@ -35,6 +35,7 @@ pub(super) fn run(
     }
     let directory = finished.directory();
     progress.of(lab.name).runs.push(folder.kept(directory));
+    progress.last = Some(lab.name.to_owned());
     save(&progress, root)?;
     let judged = judge(&load(directory)?, before(root, lab, &progress).as_deref());
     let judged = judged.map_err(CliError::failed)?;

@@ -71,3 +71,29 @@ fn hints_deepen_and_are_counted_and_names_are_mended() {
     let (_, message) = refused(root, &[]);
     assert!(message.contains("move it away, and the labs begin anew"), "{message}");
 }
+
+#[test]
+fn a_lab_keeps_the_numbers_that_it_was_begun_with() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    type_in(root, &["start", "overload"]).unwrap();
+    type_in(root, &["start", "limits", "--student", "Ada"]).unwrap();
+    let kept = Progress::load(&root.join("lab")).unwrap();
+    assert_eq!((kept.student_of("overload"), kept.student_of("limits")), (None, Some("ada")));
+    assert_eq!((kept.nameless(), kept.last.as_deref()), (vec!["overload"], Some("limits")));
+    fs::write(root.join("lab/overload/answer.toml"), "share = \"50 %\"\nwait = \"10 s\"\nwhy = \"x\"\n")
+        .unwrap();
+    let folder = |lab: &str| LabFolder::new(&root.join("lab"), Lab::named(lab).unwrap());
+    // It may still be run: its numbers are those of its own.
+    let assignment = folder("overload").assignment(kept.student_of("overload")).unwrap();
+    assert_eq!(assignment.facts.student, None);
+    // Moved away and begun anew, it has the student's.
+    fs::rename(root.join("lab/overload"), root.join("aside")).unwrap();
+    type_in(root, &["start", "overload"]).unwrap();
+    let kept = Progress::load(&root.join("lab")).unwrap();
+    assert_eq!((kept.student_of("overload"), kept.nameless()), (Some("ada"), Vec::new()));
+    let readme = fs::read_to_string(folder("limits").readme()).unwrap();
+    let scenario = fs::read_to_string(folder("limits").scenario()).unwrap();
+    let rate = readme.split_once("One sends at ").unwrap().1.split_once(':').unwrap().0;
+    assert!(scenario.contains(&format!("rate = \"{rate}\"")), "{rate}\n{scenario}");
+}

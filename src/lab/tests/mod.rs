@@ -1,6 +1,7 @@
 //! The labs themselves: every folder is whole, its scenario sound, and its formulas have values, for any
 //! student.
 
+mod handout;
 mod judgement;
 mod mistake;
 mod prediction;
