@@ -110,12 +110,6 @@ impl Lab {
         self.readme.lines().next().unwrap_or_default().trim_start_matches('#').trim()
     }
 
-    /// The one after it in the order, if it is not the last.
-    pub(crate) fn next(&self) -> Option<&'static Self> {
-        let place = LABS.iter().position(|lab| lab.name == self.name)?;
-        LABS.get(place + 1)
-    }
-
     /// What is judged.
     ///
     /// # Errors

@@ -43,6 +43,8 @@ pub(crate) struct LabJudgement {
     pub(crate) predictions: Vec<PredictionResult>,
     /// What had to hold.
     pub(crate) laws: Vec<LawResult>,
+    /// What became of the readings of every fleet, in sentences.
+    pub(crate) account: Vec<String>,
     /// The student's own words.
     pub(crate) why: String,
     /// Where the run was sent, if that was not the bundled service.
@@ -234,6 +236,7 @@ impl Case<'_> {
             unjudged,
             predictions,
             laws,
+            account: self.account(),
             why,
             own_service: self.own_service(),
             prediction_sha256,

@@ -64,7 +64,7 @@ mod wording;
 pub(crate) use catalogue::{HINTS, LABS, Lab, Variant};
 pub(crate) use folder::{Assignment, LabFolder};
 pub(crate) use judge::{LabJudgement, LabVerdict, Standing as LabStanding, judge};
-pub(crate) use progress::Progress;
+pub(crate) use progress::{LabProgress, Progress};
 pub(crate) use student::{canonical as student_name, hint};
 pub(crate) use trial::trial;
 pub(crate) use wording::{Screen, judgement, list};

@@ -66,6 +66,11 @@ impl Progress {
         replace_text(&folder.join(FILE), &(text + "\n"))
     }
 
+    /// Whether a run of `lab` has passed.
+    pub(crate) fn is_passed(&self, lab: &str) -> bool {
+        self.labs.get(lab).is_some_and(|own| own.passed.is_some())
+    }
+
     /// Whose rates `lab` has.
     pub(crate) fn student_of(&self, lab: &str) -> Option<&str> {
         self.labs.get(lab)?.student.as_deref()

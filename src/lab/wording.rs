@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::catalogue::{HINTS, Lab};
+use super::catalogue::{HINTS, LABS, Lab};
 use super::judge::{LabJudgement, LabVerdict, LawResult, Standing};
 use super::prediction::PredictionResult;
-use super::progress::LabProgress;
+use super::progress::Progress;
 use crate::display::{Style, Tone, hanging, wrap};
 use crate::units::part_of;
 
@@ -69,7 +69,7 @@ impl Screen {
 }
 
 /// What is said of a run of a lab, whose `progress` is known.
-pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress, screen: Screen) -> String {
+pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &Progress, screen: Screen) -> String {
     let mut text = String::from("what you predicted\n");
     judged.predictions.iter().for_each(|asked| prediction(asked, screen, &mut text));
     text.push_str("\nwhat must hold\n");
@@ -77,6 +77,8 @@ pub(crate) fn judgement(judged: &LabJudgement, lab: &Lab, progress: &LabProgress
         Some(why) => screen.head(Mark::OPEN, &format!("nothing can be judged: {why}"), &mut text),
         None => judged.laws.iter().for_each(|found| law(found, screen, &mut text)),
     }
+    text.push_str("\nwhat became of the readings\n");
+    judged.account.iter().for_each(|told| screen.below(told, &mut text));
     let _ = writeln!(text, "\n{}", wrap(&summary(judged, lab), screen.width).join("\n"));
     let _ = writeln!(text, "run:  {}", judged.run);
     for (nth, step) in next(judged, lab, progress).iter().enumerate() {
@@ -134,51 +136,58 @@ fn summary(judged: &LabJudgement, lab: &Lab) -> String {
 }
 
 /// What to do next; the first is a command as it can be typed, wherever there is one.
-fn next(judged: &LabJudgement, lab: &Lab, progress: &LabProgress) -> Vec<String> {
+fn next(judged: &LabJudgement, lab: &Lab, progress: &Progress) -> Vec<String> {
     let again = format!("squall lab run {}", lab.name);
     match judged.verdict {
-        LabVerdict::Passed => vec![match lab.next() {
-            Some(next) => format!("squall lab start {}", next.name),
-            None => "squall lab report".to_owned(),
-        }],
+        LabVerdict::Passed => {
+            let is_passed = |other: &Lab| other.name == lab.name || progress.is_passed(other.name);
+            let next = following(Some(lab.name), is_passed);
+            vec![next.map_or_else(|| "squall lab report".to_owned(), |next| begin(next, progress))]
+        }
         LabVerdict::Unjudged if judged.unjudged.is_some() => vec![again],
         LabVerdict::Unjudged => vec![again + "   (let the machine do nothing else meanwhile)"],
         LabVerdict::Failed => {
             let look = format!("squall report {} --html page.html   (to look at it)", judged.run);
-            let hint = (progress.hints < HINTS).then(|| format!("squall lab hint {}", lab.name));
+            let hints = progress.labs.get(lab.name).map_or(0, |own| own.hints);
+            let hint = (hints < HINTS).then(|| format!("squall lab hint {}", lab.name));
             let mend = again + "   (when you have changed scenario.toml)";
             [Some(look), hint, Some(mend)].into_iter().flatten().collect()
         }
     }
 }
 
-/// The list of labs with how far each is, as `progress` says of those that were started, and what to type
-/// next.
-pub(crate) fn list(
-    labs: &'static [Lab],
-    progress: impl Fn(&'static Lab) -> Option<LabProgress>,
-    screen: Screen,
-) -> String {
-    let widest = labs.iter().map(|lab| lab.name.len()).max().unwrap_or(0);
+/// The lab that comes next: the first one after `last` that is not passed, or else the first of all.
+fn following(last: Option<&str>, is_passed: impl Fn(&Lab) -> bool) -> Option<&'static Lab> {
+    let place = last.and_then(|last| LABS.iter().position(|lab| lab.name == last));
+    let (before, after) = LABS.split_at(place.map_or(0, |place| place + 1));
+    after.iter().chain(before).find(|lab| !is_passed(lab))
+}
+
+/// What to type for a lab that is not passed.
+fn begin(lab: &Lab, progress: &Progress) -> String {
+    let verb = if progress.labs.contains_key(lab.name) { "run" } else { "start" };
+    format!("squall lab {verb} {}", lab.name)
+}
+
+/// The list of labs with how far each is by the `progress`, in which only labs that were started stand, and what to
+/// type next.
+pub(crate) fn list(progress: &Progress, screen: Screen) -> String {
+    let widest = LABS.iter().map(|lab| lab.name.len()).max().unwrap_or(0);
+    let last = progress.last.as_deref();
+    let is_passed = |lab: &Lab| progress.is_passed(lab.name);
+    // What was begun last is gone on with.
+    let open =
+        last.and_then(Lab::named).filter(|lab| progress.labs.contains_key(lab.name) && !is_passed(lab));
+    let present = open.or_else(|| following(last, is_passed));
     let mut text = String::new();
-    let mut present: Option<(&Lab, bool)> = None;
-    for lab in labs {
-        let own = progress(lab);
-        let is_passed = own.as_ref().is_some_and(|own| own.passed.is_some());
-        let mark = match (is_passed, present) {
-            (true, _) => Mark::GOOD,
-            (false, None) => Mark::NEXT,
-            (false, Some(_)) => Mark::NONE,
+    for lab in LABS {
+        let mark = match present {
+            _ if is_passed(lab) => Mark::GOOD,
+            Some(present) if present.name == lab.name => Mark::NEXT,
+            _ => Mark::NONE,
         };
         let _ = writeln!(text, "{} {:widest$}  {}", screen.mark(mark), lab.name, lab.title());
-        if !is_passed {
-            present = present.or(Some((lab, own.is_some())));
-        }
     }
-    let next = match present {
-        Some((lab, false)) => format!("squall lab start {}", lab.name),
-        Some((lab, true)) => format!("squall lab run {}", lab.name),
-        None => "squall lab report".to_owned(),
-    };
+    let next = present.map_or_else(|| "squall lab report".to_owned(), |lab| begin(lab, progress));
     text + &format!("\nnext: {next}\n")
 }

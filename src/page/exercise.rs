@@ -22,16 +22,20 @@ pub(crate) struct Exercise<'r> {
     pub(crate) predictions: Vec<[String; 4]>,
     /// A law, its standing in a word, and its figures.
     pub(crate) laws: Vec<([String; 3], Tone)>,
+    /// What became of the readings, in sentences.
+    pub(crate) account: Vec<String>,
+    /// How often it was run, how many hints were taken, and whose numbers it has.
+    pub(crate) effort: String,
     /// The student's own words.
     pub(crate) why: String,
     pub(crate) report: &'r Report,
 }
 
-/// The page of `exercises` by `student`, who may have no name.
+/// The page of `exercises` by `student`, who may have no name, out of `all` that there are.
 ///
 /// # Errors
 /// If a file of a run is none of its format.
-pub(crate) fn exercises(student: &str, exercises: &[Exercise<'_>]) -> Result<String, TableError> {
+pub(crate) fn exercises(student: &str, exercises: &[Exercise<'_>], all: usize) -> Result<String, TableError> {
     let mut chips = String::new();
     for own in exercises {
         chip(&mut chips, own.tone, &format!("{}: {}", own.name, own.verdict), own.name);
@@ -43,7 +47,7 @@ pub(crate) fn exercises(student: &str, exercises: &[Exercise<'_>]) -> Result<Str
         about: student.to_owned(),
         facts: vec![format!("squall {}", env!("CARGO_PKG_VERSION"))],
         chips,
-        lede: format!("{passed} of {} passed.", exercises.len()),
+        lede: format!("{passed} of {all} labs passed, {} begun.", exercises.len()),
     };
     let sheet = Sheet {
         title: "labs · squall".to_owned(),
@@ -61,6 +65,7 @@ pub(crate) fn exercises(student: &str, exercises: &[Exercise<'_>]) -> Result<Str
 fn part(own: &Exercise<'_>) -> Result<Part, TableError> {
     let history = History::load(&own.report.directory)?;
     let mut body = predictions(own) + &laws(own);
+    body += &card(&own.account.iter().map(|told| soft(told)).collect::<String>());
     if !own.why.is_empty() {
         body += &card(&format!("{}<p>{}</p>", soft("In your own words"), Escaped(clip(&own.why, 2_000))));
     }
@@ -70,14 +75,16 @@ fn part(own: &Exercise<'_>) -> Result<Part, TableError> {
         let line = ["id=\"", "href=\"#", "url(#"]
             .into_iter()
             .fold(strips(&frame), |line, mark| line.replace(mark, &format!("{mark}{}-", own.name)));
-        body += &figure(&line, "Every reading by when it ended and how long it had taken since it was due.");
+        let words = "Every reading by when it ended and how long it had taken since it was due. What was refused or never \
+                     answered counts with its time-out: no answer is no quick answer.";
+        body += &figure(&line, words);
     }
-    body += &soft(&own.report.run.run_id);
+    body += &soft(&format!("{}; shown is the run {}", own.effort, own.report.run.run_id));
     Ok(Part { anchor: own.name, word: own.title, title: own.title, about: "", body })
 }
 
 fn predictions(own: &Exercise<'_>) -> String {
-    let columns = ["predicted", "said", "by the formula", "in this run"].map(|name| (name, Align::Left));
+    let columns = ["predicted", "said", "by the formula", "measured"].map(|name| (name, Align::Left));
     let mut table = Table::new("predictions", columns);
     for row in &own.predictions {
         table.row(row.iter().map(|text| Cell::text(text).wrapped()).collect());

@@ -70,12 +70,16 @@ fn load(run: &Path) -> Result<StoredRun, CliError> {
 }
 
 fn show_list(root: &Path) -> Result<Exit, CliError> {
-    let progress = progress(root)?;
-    let is_started = |lab: &'static Lab| LabFolder::new(root, lab).is_started();
-    let of =
-        |lab: &'static Lab| is_started(lab).then(|| progress.labs.get(lab.name).cloned().unwrap_or_default());
-    screen::print(&list(LABS, of, terminal()))?;
+    screen::print(&list(&started(root, progress(root)?), terminal()))?;
     Ok(Exit::Fine)
+}
+
+/// The progress with those labs alone that are under `root`: a hint may have been asked for of others, and folders may
+/// have been moved away or copied.
+fn started(root: &Path, mut progress: Progress) -> Progress {
+    let labs = LABS.iter().filter(|lab| LabFolder::new(root, lab).is_started());
+    progress.labs = labs.map(|lab| (lab.name.to_owned(), progress.of(lab.name).clone())).collect();
+    progress
 }
 
 fn start(root: &Path, lab: &'static Lab, student: Option<&str>) -> Result<Exit, CliError> {
@@ -91,7 +95,8 @@ fn start(root: &Path, lab: &'static Lab, student: Option<&str>) -> Result<Exit, 
     }
     let folder = LabFolder::new(root, lab);
     folder.start(progress.student.as_deref()).map_err(CliError::failed)?;
-    progress.of(lab.name).student = progress.student.clone();
+    let owner = progress.student.clone();
+    progress.of(lab.name).student = owner;
     progress.last = Some(lab.name.to_owned());
     save(&progress, root)?;
     for other in progress.nameless().into_iter().filter(|_| student.is_some()) {
@@ -162,11 +167,10 @@ fn conclude(
     if judged.verdict == LabVerdict::Passed && own.passed.is_none() {
         own.passed = run;
     }
-    let own = own.clone();
     if asked.json {
         screen::print_line(&screen::json(judged)?)?;
     } else {
-        screen::print(&judgement(judged, lab, &own, terminal()))?;
+        screen::print(&judgement(judged, lab, &started(root, progress.clone()), terminal()))?;
     }
     if is_own {
         if folder.is_edited(&judged.prediction_sha256) {

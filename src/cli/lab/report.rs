@@ -6,9 +6,10 @@ use super::{before, load, progress};
 use crate::cli::exit::Exit;
 use crate::cli::{CliError, screen};
 use crate::display::Tone;
-use crate::lab::{LABS, LabFolder, LabJudgement, LabStanding, LabVerdict, judge};
+use crate::lab::{LABS, Lab, LabFolder, LabJudgement, LabProgress, LabStanding, LabVerdict, judge};
 use crate::page::exercise::{Exercise, exercises};
 use crate::results::{Report, replace_text};
+use crate::units::plural;
 
 /// Writes the page.
 pub(super) fn report(root: &Path, html: &Path) -> Result<Exit, CliError> {
@@ -20,26 +21,30 @@ pub(super) fn report(root: &Path, html: &Path) -> Result<Exit, CliError> {
         let Some(run) = own.passed.as_ref().or(own.runs.last()) else { continue };
         let run = load(&LabFolder::new(root, lab).run(run))?;
         let judged = judge(&run, before(root, lab, &progress).as_deref()).map_err(CliError::failed)?;
-        done.push((lab, judged, run.report));
+        done.push((lab, judged, run.report, effort(own, progress.student.as_deref())));
     }
     if done.is_empty() {
         return Err(CliError::usage("no lab has been run yet; begin with squall lab"));
     }
     let chapters: Vec<_> =
-        done.iter().map(|(lab, judged, report)| chapter(lab.name, lab.title(), judged, report)).collect();
-    let page = exercises(progress.student.as_deref().unwrap_or_default(), &chapters);
+        done.iter().map(|(lab, judged, report, effort)| chapter(lab, judged, report, effort)).collect();
+    let page = exercises(progress.student.as_deref().unwrap_or_default(), &chapters, LABS.len());
     let written = replace_text(html, &page.map_err(CliError::failed)?);
     written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", html.display())))?;
     screen::print(&format!("{}\n", html.display()))?;
     Ok(Exit::Fine)
 }
 
-fn chapter<'r>(
-    name: &'static str,
-    title: &'static str,
-    judged: &LabJudgement,
-    report: &'r Report,
-) -> Exercise<'r> {
+/// What it took, and whose numbers the lab has if they are not the student's.
+fn effort(own: &LabProgress, student: Option<&str>) -> String {
+    let words = format!("{}, {}", plural(own.runs.len() as u64, "run"), plural(u64::from(own.hints), "hint"));
+    match student {
+        Some(_) if own.student.is_none() => words + ", begun without a name",
+        _ => words,
+    }
+}
+
+fn chapter<'r>(lab: &'static Lab, judged: &LabJudgement, report: &'r Report, effort: &str) -> Exercise<'r> {
     let (verdict, tone) = match judged.verdict {
         LabVerdict::Passed => ("passed", Tone::Good),
         LabVerdict::Failed => ("not yet", Tone::Bad),
@@ -63,12 +68,14 @@ fn chapter<'r>(
         ([law.law.clone(), word.to_owned(), law.figures.clone()], tone)
     });
     Exercise {
-        name,
-        title,
+        name: lab.name,
+        title: lab.title(),
         verdict,
         tone,
         predictions: predictions.collect(),
         laws: laws.collect(),
+        account: judged.account.clone(),
+        effort: effort.to_owned(),
         why: judged.why.clone(),
         report,
     }

@@ -87,6 +87,17 @@ impl Formula {
         names
     }
 
+    /// The number and the name, if it is a name that many times: `20 * pumps_p99`, `95% * planned`.
+    pub(in crate::lab) fn multiple(&self) -> Option<(f64, &str)> {
+        let Term::Binary(_, '*', left, right) = &self.root else { return None };
+        match (left.as_ref(), right.as_ref()) {
+            (Term::Quantity(number), Term::Name(_, name)) | (Term::Name(_, name), Term::Quantity(number)) => {
+                (number.dimension == Dimension::NUMBER).then_some((number.value, name))
+            }
+            _ => None,
+        }
+    }
+
     /// Its value, with names looked up by `lookup`.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::super::answer::{Answers, fingerprint};
 use super::super::check::Check;
 use super::super::judge::{Case, LabJudgement, LabVerdict, Standing};
-use super::super::progress::LabProgress;
-use super::super::{Lab, Screen, wording};
+use super::super::progress::{LabProgress, Progress};
+use super::super::{LABS, Lab, Screen, wording};
 use super::plan;
 use crate::budget::{Scope, Subject};
 use crate::display::Style;
@@ -126,7 +126,7 @@ const RIGHT: &str = "peak = 1020\ndrain = \"7.3s\"\nwhy = \"x\"";
 const SCREEN: Screen = Screen { style: Style::PLAIN, width: 1_000 };
 
 fn told(judged: &LabJudgement) -> String {
-    wording::judgement(judged, Lab::named("outage").unwrap(), &LabProgress::default(), SCREEN)
+    wording::judgement(judged, Lab::named("outage").unwrap(), &Progress::default(), SCREEN)
 }
 
 #[test]
@@ -156,12 +156,13 @@ fn every_fault_is_found_and_has_words_of_its_own() {
         (
             Made { shed: 2_000, ..GOOD },
             Failed,
-            "what the service refused is 2,000; needed: at most 1,224 (120% * piled, where piled (what piles up meanwhile) is 1,020): 63.4 % too much",
+            "what the service refused is 2,000, which is 196.08 % of what piles up meanwhile (1,020); needed: at most 120 % of that, or \
+             1,224",
         ),
         (
             Made { within_budget: 5_500, ..GOOD },
             Failed,
-            "the share answered within 250 ms is 55 %; needed: at least 84.71 %",
+            "the share answered within 250 ms is 55 %, which is 61.68 % of the share that can be answered in time (89.17 %); needed: at least 95 % of that, or 84.71 %",
         ),
         (
             Made { state: "interrupted", ..GOOD },
@@ -203,7 +204,8 @@ fn a_slow_service_leaves_open_what_it_may_have_broken() {
         (
             Made { shed: 4_000, overrun_us: 300, ..GOOD },
             Failed,
-            "what the service refused is 4,000; needed: at most 1,224 (120% * piled, where piled (what piles up meanwhile) is 1,020): 3.27 times that",
+            "what the service refused is 4,000, which is 392.16 % of what piles up meanwhile (1,020); needed: at most 120 % of that, or \
+             1,224",
         ),
         (
             Made { drained_s: Some(3.5), overrun_us: 300, ..GOOD },
@@ -291,7 +293,7 @@ fn sentences_are_folded_below_their_marks() {
     let lab = Lab::named("outage").unwrap();
     let style = Style { colour: false, ascii: false };
     let screen = Screen { style, width: 60 };
-    let text = wording::judgement(&judged(GOOD, RIGHT), lab, &LabProgress::default(), screen);
+    let text = wording::judgement(&judged(GOOD, RIGHT), lab, &Progress::default(), screen);
     assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
     assert!(
         text.contains("\n✓ the backlog is gone one second after the standstill\n  the time from the end"),
@@ -300,16 +302,63 @@ fn sentences_are_folded_below_their_marks() {
 }
 
 #[test]
-fn the_list_says_what_is_next() {
-    use super::super::LABS;
-    let passed = LabProgress { passed: Some("runs/x".into()), ..LabProgress::default() };
-    let listed = |of: &dyn Fn(&str) -> Option<LabProgress>| wording::list(LABS, |lab| of(lab.name), SCREEN);
-    let text = listed(&|_| None);
-    assert!(text.starts_with("[->] clock ") && text.ends_with("\nnext: squall lab start clock\n"), "{text}");
-    let text = listed(&|name| (name == "clock").then(LabProgress::default));
-    assert!(text.ends_with("\nnext: squall lab run clock\n"), "{text}");
-    let text = listed(&|name| (name == "clock").then(|| passed.clone()));
-    assert!(text.starts_with("[ok] clock ") && text.contains("\n[->] knee "), "{text}");
-    let text = listed(&|_| Some(passed.clone()));
-    assert!(text.ends_with("\nnext: squall lab report\n"), "{text}");
+fn the_list_says_what_is_next_and_so_does_the_judgement() {
+    let passed = || LabProgress { passed: Some("runs/x".into()), ..LabProgress::default() };
+    let progress = |last: Option<&str>, labs: &[(&str, LabProgress)]| Progress {
+        student: None,
+        last: last.map(str::to_owned),
+        labs: labs.iter().map(|(name, own)| ((*name).to_owned(), own.clone())).collect(),
+    };
+    let all: Vec<_> = LABS.iter().map(|lab| (lab.name, passed())).collect();
+    let begun = LabProgress::default();
+    for (progress, marks, next) in [
+        (Progress::default(), "[->] clock ", "squall lab start clock"),
+        (progress(Some("clock"), &[("clock", begun.clone())]), "[->] clock ", "squall lab run clock"),
+        (progress(Some("clock"), &[("clock", passed())]), "\n[->] knee ", "squall lab start knee"),
+        // Who begins in the middle goes on from there, and comes back to what was left out.
+        (progress(Some("outage"), &[("outage", passed())]), "[ok] outage ", "squall lab start overload"),
+        (progress(Some("knee"), &[("knee", begun.clone())]), "\n[->] knee ", "squall lab run knee"),
+        (progress(Some("after"), &all[1..]), "[->] clock ", "squall lab start clock"),
+        (progress(Some("after"), &all), "[ok] after ", "squall lab report"),
+    ] {
+        let text = wording::list(&progress, SCREEN);
+        assert!(text.contains(marks) && text.ends_with(&format!("\nnext: {next}\n")), "{next}\n{text}");
+    }
+    // The run is one of `outage` that passed.
+    for (labs, next) in [
+        (vec![], "squall lab start overload"),
+        (vec![("overload", begun)], "squall lab run overload"),
+        (vec![("overload", passed())], "squall lab start priority"),
+        (all, "squall lab report"),
+    ] {
+        let lab = Lab::named("outage").unwrap();
+        let text = wording::judgement(&judged(GOOD, RIGHT), lab, &progress(Some("outage"), &labs), SCREEN);
+        assert!(text.ends_with(&format!("\nnext: {next}\n")), "{text}");
+    }
+}
+
+#[test]
+fn readings_are_accounted_for_by_fleet() {
+    let mut report = report(Made { shed: 2_000, ..GOOD });
+    let figures = &mut report.summary[0].figures;
+    (figures.ok, figures.dropped, figures.lost) = (6_682, 1_300, 18);
+    let lab = Lab::named("outage").unwrap();
+    let (check, plan, run) = (lab.check().unwrap(), plan(lab.scenario), StoredRun::of(report));
+    let answers = Answers::read("answer.toml", RIGHT, &check).unwrap();
+    let case = Case {
+        check: &check,
+        plan: &plan,
+        answers: &answers,
+        run: &run,
+        is_given: true,
+        before: None,
+        first: None,
+    };
+    assert_eq!(
+        case.account(),
+        [
+            "of `meters` came 10,000: 6,682 answered (8,900 of them within 250 ms), 2,000 refused, 18 never answered, \
+          1,300 never left the device (its backlog was full)"
+        ]
+    );
 }

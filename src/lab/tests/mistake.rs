@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::super::answer::Answers;
 use super::super::judge::{Case, LabJudgement, Standing};
-use super::super::progress::LabProgress;
+use super::super::progress::Progress;
 use super::super::{LABS, Lab, LabVerdict, Screen, Variant, wording};
 use super::plan;
 use super::recorded::place;
@@ -181,7 +181,7 @@ fn mistakes_of_every_lab_are_told_apart() {
                 continue;
             }
             let screen = Screen { style: Style::PLAIN, width: 1_000 };
-            let text = wording::judgement(&judged, lab, &LabProgress::default(), screen);
+            let text = wording::judgement(&judged, lab, &Progress::default(), screen);
             assert_helpful(&judged, &text);
             let laws = judged.laws.iter().filter(|law| law.standing == Standing::Broken);
             broken.extend(laws.map(|law| law.law.clone()));

@@ -6,7 +6,7 @@ use super::super::answer::{self, Answers, fingerprint};
 use super::super::formula::{Formula, Quantity};
 use super::super::judge::{LabJudgement, judge};
 use super::super::prediction::PredictionResult;
-use super::super::progress::LabProgress;
+use super::super::progress::Progress;
 use super::super::{LABS, Lab, Screen, Variant, wording};
 use super::recorded::place;
 use crate::display::Style;
@@ -25,7 +25,7 @@ fn judged(lab: &str, variant: Variant, is_later: bool) -> LabJudgement {
 }
 
 fn told(judged: &LabJudgement) -> String {
-    wording::judgement(judged, Lab::named(judged.lab).unwrap(), &LabProgress::default(), SCREEN)
+    wording::judgement(judged, Lab::named(judged.lab).unwrap(), &Progress::default(), SCREEN)
 }
 
 fn asked<'j>(judged: &'j LabJudgement, part: &str) -> &'j PredictionResult {
