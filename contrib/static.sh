@@ -8,7 +8,8 @@ mkdir -p "${1:-dist}"
 dist=$(realpath "${1:-dist}")
 # With --target, what runs while it is built (build scripts, procedural macros) is linked as ever.
 target=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target"
+# Linked in, glibc does not say whether the kernel gives random numbers: then they would be read from a device, which an empty root has not.
+RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' cargo build --release --locked --target "$target"
 name=squall-$(cargo metadata --no-deps --format-version 1 | python3 -c 'import json, sys; print(json.load(sys.stdin)["packages"][0]["version"])')-$target
 install -m 755 "${CARGO_TARGET_DIR:-target}/$target/release/squall" "$dist/$name"
 # It starts where there is nothing else.

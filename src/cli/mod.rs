@@ -150,7 +150,7 @@ fn absent(error: &clap::Error, is_unix: bool) -> Option<CliError> {
     use clap::error::{ContextKind, ContextValue};
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let why = match word.as_str() {
-        "ab" | "compare" => "builds are started and stopped as groups of processes",
+        "ab" | "capacity" | "compare" => "services are started and stopped as groups of processes",
         "fault" | "phase" => "runs are spoken to over a Unix socket",
         _ => return None,
     };

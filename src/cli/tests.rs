@@ -125,7 +125,7 @@ fn a_system_without_the_means_says_which_commands_are_not_there() {
         ),
         (
             "ab",
-            Some("`squall ab` is there on Linux and macOS alone: builds are started and stopped as groups"),
+            Some("`squall ab` is there on Linux and macOS alone: services are started and stopped as groups"),
         ),
         ("fautl", None),
     ] {
