@@ -181,7 +181,7 @@ fn a_last_will_reaches_mosquitto_sub() {
 }
 
 /// Whether Python's `paho-mqtt` is there; says so if not.
-fn has_paho() -> bool {
+pub(crate) fn has_paho() -> bool {
     let probe =
         Command::new("python3").args(["-c", "import paho.mqtt.client"]).stderr(Stdio::null()).status();
     let has = probe.is_ok_and(|status| status.success());
@@ -192,7 +192,7 @@ fn has_paho() -> bool {
 }
 
 /// Runs a script with the server's MQTT port as its argument.
-fn python(server: &Server, script: &str) {
+pub(crate) fn python(server: &Server, script: &str) {
     let port = server.mqtt_addr().port().to_string();
     let output = Command::new("python3").args(["-c", script, &port]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -15,6 +15,7 @@ mod browser;
 mod budget;
 mod bundled;
 mod capacity;
+mod carrier;
 mod cli;
 #[path = "support/client.rs"]
 mod client;
@@ -71,6 +72,7 @@ mod prometheus;
 mod reconnect;
 mod recording;
 mod report;
+mod response_topic;
 mod retry;
 mod reverse_proxy;
 mod scrape;

@@ -55,11 +55,11 @@ pub(super) fn identity(fleet: &Fleet, device: &Device, run: RunFacts) -> Identit
 
 /// What a reading or a connection of a device is known by in the traces of the service, where a header field is to say it.
 pub(super) fn trace(fleet: &Fleet, device: &Device, traced: Traced, run: RunFacts) -> Option<TraceContext> {
-    let carrier = match traced {
-        Traced::Reading(_) => TraceCarrier::Request,
-        Traced::Connection(_) => TraceCarrier::Connection,
+    let is_carried = match traced {
+        Traced::Reading(_) => fleet.facts.trace == TraceCarrier::Request || fleet.exchange.traces_readings(),
+        Traced::Connection(_) => fleet.facts.trace == TraceCarrier::Connection,
     };
-    (fleet.facts.trace == carrier).then(|| device.trace(traced, run)).flatten()
+    is_carried.then(|| device.trace(traced, run)).flatten()
 }
 
 /// Puts the request target or topic of this one reading into `out`; false where it is the same for all.

@@ -21,6 +21,19 @@ pub(crate) struct AddressForm {
     pub(crate) has_path: bool,
     /// Whether they take `user:password@`.
     pub(crate) takes_login: bool,
+    /// Schemes of the same within another protocol.
+    pub(crate) carried: &'static [Carried],
+}
+
+/// A scheme of URLs whose protocol is spoken within another.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) scheme: &'static str,
+    pub(crate) is_tls: bool,
+    /// The path of one that names none.
+    pub(crate) path: &'static str,
+    /// The port of one that names none.
+    pub(crate) port: u16,
 }
 
 /// What is wrong with a URL.
@@ -46,13 +59,34 @@ impl AddressForm {
 
     /// Whether `url` asks for TLS.
     pub(crate) fn is_tls(&self, url: &Url) -> bool {
-        self.tls_schemes.contains(&url.scheme())
+        self.tls_schemes.contains(&url.scheme()) || self.carried_by(url).is_some_and(|carried| carried.is_tls)
+    }
+
+    /// What `url` says of the protocol that carries this one; `None`: it stands for itself.
+    pub(crate) fn carried_by(&self, url: &Url) -> Option<&'static Carried> {
+        self.carried.iter().find(|carried| carried.scheme == url.scheme())
+    }
+
+    /// The port of `url`, if it names none; `None`: it has to name one.
+    pub(crate) fn usual_port(&self, url: &Url) -> Option<u16> {
+        match self.carried_by(url) {
+            Some(carried) => Some(carried.port),
+            None if self.is_tls(url) => self.tls_port,
+            None => self.port,
+        }
+    }
+
+    /// All schemes, the usual one first.
+    pub(crate) fn all_schemes(&self) -> impl Iterator<Item = &'static str> {
+        let carried = self.carried.iter().map(|carried| carried.scheme);
+        self.schemes.iter().chain(self.tls_schemes).copied().chain(carried)
     }
 
     /// What is wrong with `url`, if anything is.
     pub(crate) fn fault(&self, url: &Url) -> Option<AddressFault> {
+        let has_path = self.has_path || self.carried_by(url).is_some();
         let has_login = !url.username().is_empty() || url.password().is_some();
-        if !self.schemes.contains(&url.scheme()) && !self.is_tls(url) {
+        if self.all_schemes().all(|scheme| scheme != url.scheme()) {
             Some(AddressFault::Scheme)
         } else if url.host_str().is_none_or(str::is_empty) {
             Some(AddressFault::Host)
@@ -65,9 +99,9 @@ impl AddressForm {
         } else if has_login && url.username().is_empty() {
             // MQTT 3.1.1 [3.1.2-22] takes none either.
             Some(AddressFault::Part("a password without a user name"))
-        } else if !self.has_path && !matches!(url.path(), "" | "/") {
+        } else if !has_path && !matches!(url.path(), "" | "/") {
             Some(AddressFault::Part("a path"))
-        } else if !self.has_path && url.query().is_some() {
+        } else if !has_path && url.query().is_some() {
             Some(AddressFault::Part("a query"))
         } else {
             None

@@ -139,13 +139,9 @@ fn takes(kind: &Kind) -> String {
         },
         Kind::Flag => "`true` or `false`".into(),
         Kind::Word(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
-        Kind::Address(form) => form
-            .schemes
-            .iter()
-            .chain(form.tls_schemes)
-            .map(|scheme| format!("`\"{scheme}://…\"`"))
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Kind::Address(form) => {
+            form.all_schemes().map(|scheme| format!("`\"{scheme}://…\"`")).collect::<Vec<_>>().join(" or ")
+        }
         Kind::Condition(Unit::Truth) => "`true`".into(),
         Kind::Condition(unit) => format!("condition, such as `{}`", unit.example()),
         Kind::Table(section) => format!("table: {}", link(section)),

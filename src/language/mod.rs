@@ -14,7 +14,7 @@ mod typography;
 mod value;
 mod veil;
 
-pub(crate) use address::{AddressFault, AddressForm, without_login};
+pub(crate) use address::{AddressFault, AddressForm, Carried, without_login};
 pub(crate) use check::{Fields, check, join};
 pub(crate) use context::{Context, Environment};
 pub(crate) use diagnostic::{Diagnostic, Diagnostics, Location, Origin, Reporter, guess, nearest};

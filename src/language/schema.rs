@@ -127,7 +127,7 @@ fn kind(kind: &Kind) -> Value {
             json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": VARIABLE }] })
         }
         Kind::Address(form) => {
-            let schemes = [form.schemes, form.tls_schemes].concat();
+            let schemes: Vec<String> = form.all_schemes().map(|scheme| scheme.replace('+', "\\+")).collect();
             quoted(&format!("^({})://", schemes.join("|")))
         }
         Kind::Condition(Unit::Truth) => json!({ "const": true }),

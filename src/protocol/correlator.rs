@@ -58,6 +58,8 @@ enum Rule {
     Pointer(Box<Place>),
     /// Whatever comes is the turn of the next.
     Order,
+    /// The session reads what closes readings: it is not in the payload.
+    Beside,
     /// Readings of other devices.
     Others(Box<(Roster, Option<Source>)>),
 }
@@ -86,6 +88,7 @@ impl Correlator {
             (Close::Reply | Close::Delivery, Correlation::Pointer(pointer)) => {
                 Rule::Pointer(Box::new(Place { pointer: pointer.clone() }))
             }
+            (Close::Reply | Close::Delivery, Correlation::Data) => Rule::Beside,
             (Close::Reply, Correlation::Order) => Rule::Order,
             (Close::Delivery, Correlation::Order) => Rule::Reading,
         };
@@ -143,7 +146,7 @@ impl Correlator {
     fn find(&self, message: &[u8]) -> Result<Option<Match>, Stranger> {
         let (device, run) = (&*self.device, self.run);
         Ok(match &self.rule {
-            Rule::Deaf => None,
+            Rule::Deaf | Rule::Beside => None,
             Rule::Verdict => verdict::read(message, device, run)?.map(Match::Named),
             Rule::Reading => verdict::own_reading(message, device, run)?.map(Match::Named),
             Rule::Pointer(place) => pointed(message, &place.pointer, run)?.map(Match::Named),

@@ -46,6 +46,8 @@ pub struct Endpoint {
     scarcity: Arc<Scarcity>,
     /// Its host, where it is reached over TLS.
     tls_host: Option<Box<str>>,
+    /// Whether another protocol carries the devices' own.
+    is_carried: bool,
     /// How devices shake hands there, by fleet; only of those that connect here.
     tls: Vec<Option<FleetTls>>,
 }
@@ -86,8 +88,9 @@ impl Endpoint {
         check(facts, &parsed)?;
         let credentials = take_credentials(&mut parsed);
         parsed.set_fragment(None);
+        let carried = facts.target.carried_by(&parsed);
         if !names_path {
-            parsed.set_path(facts.path.unwrap_or_default());
+            parsed.set_path(carried.map(|carried| carried.path).or(facts.path).unwrap_or_default());
         }
         let addresses = look_up(facts, &parsed)?;
         let Some(&address) = addresses.first() else {
@@ -102,7 +105,7 @@ impl Endpoint {
         let tls_host = host.map(|host| bare(host).into());
         // Browsers' schemes have a port that everybody knows.
         let unknown = parsed.port_or_known_default().is_none();
-        let usual = usual_port(facts, &parsed).filter(|_| unknown);
+        let usual = facts.target.usual_port(&parsed).filter(|_| unknown);
         let port = usual.map_or_else(String::new, |port| format!(":{port}"));
         let origin = format!("{}://{authority}{port}", parsed.scheme());
         Ok(Self {
@@ -117,6 +120,7 @@ impl Endpoint {
             credentials,
             scarcity: Arc::default(),
             tls_host,
+            is_carried: carried.is_some(),
             tls: Vec::new(),
         })
     }
@@ -250,6 +254,11 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Whether the protocol is spoken within WebSocket, as its scheme says.
+    pub(super) const fn is_carried(&self) -> bool {
+        self.is_carried
+    }
+
     /// Whether it is reached over TLS.
     pub const fn is_tls(&self) -> bool {
         self.tls_host.is_some()
@@ -376,15 +385,10 @@ fn check(facts: &Facts, url: &Url) -> Result<(), EndpointError> {
     })
 }
 
-/// The port of a URL that names none.
-fn usual_port(facts: &Facts, url: &Url) -> Option<u16> {
-    if facts.target.is_tls(url) { facts.target.tls_port } else { facts.target.port }
-}
-
 fn look_up(facts: &Facts, url: &Url) -> Result<Vec<SocketAddr>, EndpointError> {
     let host = url.host_str().unwrap_or_default();
     let bare = bare(host);
-    let port = url.port_or_known_default().or_else(|| usual_port(facts, url)).unwrap_or_default();
+    let port = url.port_or_known_default().or_else(|| facts.target.usual_port(url)).unwrap_or_default();
     (bare, port).to_socket_addrs().map(Iterator::collect).map_err(|source| EndpointError::Resolve {
         url: url.to_string(),
         host: bare.to_owned(),

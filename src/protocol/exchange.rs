@@ -92,6 +92,11 @@ pub(crate) trait Exchange: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether a reading can have a trace context beside its payload, though by its protocol not all can.
+    fn traces_readings(&self) -> bool {
+        false
+    }
+
     /// Whether every reading has a connection of its own.
     fn is_fresh(&self) -> bool {
         false

@@ -33,6 +33,10 @@ impl Failure {
 
     /// A network call failed.
     pub(super) fn io(error: &io::Error) -> Self {
+        // What carries a protocol within another says itself what went wrong there.
+        if let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return failure.clone();
+        }
         match TlsFailure::of(error) {
             Some(failure) => Self::new(ErrorKind::Tls, failure.sentence()),
             None => Self { kind: ErrorKind::of_io(error), reason: Box::new(Reason::of_io(error)) },

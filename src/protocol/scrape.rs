@@ -25,6 +25,7 @@ pub(crate) static PAGE: AddressForm = AddressForm {
     tls_port: Some(443),
     has_path: true,
     takes_login: false,
+    carried: &[],
 };
 
 /// Where the page is if its URL has no path.

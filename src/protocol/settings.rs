@@ -28,6 +28,8 @@ pub enum Correlation {
     /// lost delays all later answers by one, and one that comes only after a reconnection answers a newer reading. Prefer
     /// a pointer there.
     Order,
+    /// Data that go with a reading and come back with its reply, beside the payload: correlation data of MQTT 5.
+    Data,
 }
 
 /// How the devices of one fleet use their sessions; the default is what the bundled service needs, closed as HTTP is.

@@ -65,7 +65,7 @@ pub(super) struct Shed {
 }
 
 /// Which reading something is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ReadingId {
     pub(super) device: Arc<str>,
     pub(super) seq: u64,

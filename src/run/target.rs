@@ -183,7 +183,7 @@ fn route(fleet: &Fleet, endpoints: &[Endpoint]) -> Option<FleetTarget> {
 fn pointer(fleet: &Fleet) -> Option<String> {
     match fleet.exchange.settings(Settings::default()).correlation {
         Correlation::Pointer(pointer) => Some(pointer.into()),
-        Correlation::Order | Correlation::Source { .. } => None,
+        Correlation::Order | Correlation::Data | Correlation::Source { .. } => None,
     }
 }
 

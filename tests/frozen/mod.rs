@@ -33,11 +33,13 @@ enum Version {
     Usual,
     /// MQTT 5: nothing but the broker's receive maximum of 1 keeps a second reading from being sent.
     Five,
+    /// MQTT within a WebSocket.
+    Carried,
 }
 
 fn scenario((protocol, version): Manner) -> String {
     let (in_flight, mqtt) = match version {
-        Version::Usual => ("in_flight = 1", ""),
+        Version::Usual | Version::Carried => ("in_flight = 1", ""),
         Version::Five => ("in_flight = 1024", "mqtt = { version = 5, qos = 1 }"),
     };
     let close = match protocol.name() {
@@ -113,16 +115,16 @@ fn quantile(times: &[u64], q: f64) -> u64 {
 
 /// The runs of all protocols, made side by side: together they take no longer than one, and load the machine little.
 /// Misfits are kept for the tests of their protocols, which [`measure`] hands them to one after the other.
-static RUNS: [Mutex<Option<[Run; 5]>>; 2] = [const { Mutex::new(None) }; 2];
+static RUNS: [Mutex<Option<[Run; 6]>>; 2] = [const { Mutex::new(None) }; 2];
 
 /// The runs of all protocols, over TLS where `tls` is given.
-fn all(tls: bool) -> [Run; 5] {
+fn all(tls: bool) -> [Run; 6] {
     let [http, ws, mqtt] = crate::support::BUNDLED;
     let authority = tls.then(Trusted::new);
     std::thread::scope(|scope| {
         let usual = [http, ws, mqtt, Protocol::named("tcp")].map(|protocol| (protocol, Version::Usual));
         let [first, second, third, fourth] = usual;
-        [first, second, third, fourth, (mqtt, Version::Five)]
+        [first, second, third, fourth, (mqtt, Version::Five), (mqtt, Version::Carried)]
             .map(|manner| {
                 let authority = authority.as_ref();
                 scope.spawn(move || run(manner, authority))
@@ -183,7 +185,8 @@ fn run(manner: Manner, authority: Option<&Trusted>) -> Run {
     let due = planned(&plan);
     let law = Law { freeze: freeze_start(&plan, &due), freeze_ns: FREEZE_NS };
     let clock = Monotonic::start();
-    let server = Server::start(protocol, authority.map(Trusted::server), law, clock);
+    let is_carried = manner.1 == Version::Carried;
+    let server = Server::start((protocol, is_carried), authority.map(Trusted::server), law, clock);
     let mut endpoints = vec![Endpoint::resolve(protocol, server.url()).unwrap()];
     squall::run::secure(plan.scenario(), &mut endpoints).unwrap();
     let ((report, book), still, late) = watched(clock, || drive(&plan, endpoints, 1, clock, &Control::new()));
@@ -273,6 +276,11 @@ fn mqtt_5_response_times_follow_the_plan_through_a_freeze() {
 }
 
 #[test]
+fn mqtt_response_times_follow_the_plan_through_a_freeze_within_a_websocket() {
+    prove_of((Protocol::named("mqtt"), Version::Carried), false);
+}
+
+#[test]
 fn http_response_times_follow_the_plan_through_a_freeze_over_tls() {
     prove(Protocol::named("http"), true);
 }
@@ -290,4 +298,9 @@ fn tcp_response_times_follow_the_plan_through_a_freeze_over_tls() {
 #[test]
 fn mqtt_response_times_follow_the_plan_through_a_freeze_over_tls() {
     prove(Protocol::named("mqtt"), true);
+}
+
+#[test]
+fn mqtt_response_times_follow_the_plan_through_a_freeze_within_a_websocket_over_tls() {
+    prove_of((Protocol::named("mqtt"), Version::Carried), true);
 }

@@ -1,7 +1,7 @@
 //! A server that answers one reading per millisecond and connection, and freezes once. Thread per connection; it shares
 //! no code with the tool.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
@@ -10,7 +10,9 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use squall::clock::{Monotonic, Tick};
 use squall::record::Protocol;
-use tokio_tungstenite::tungstenite::{Message, accept};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Message, WebSocket, accept, accept_hdr};
 
 use crate::support::take_request;
 
@@ -42,7 +44,7 @@ pub(super) struct Server {
 impl Server {
     /// Listens on a free port, over TLS where `tls` says how; its threads end with the test process.
     pub(super) fn start(
-        protocol: Protocol,
+        (protocol, is_carried): (Protocol, bool),
         tls: Option<Arc<ServerConfig>>,
         law: Law,
         clock: Monotonic,
@@ -57,12 +59,13 @@ impl Server {
                 stream.set_nodelay(true).unwrap();
                 let tls = tls.clone().map(|config| ServerConnection::new(config).unwrap());
                 thread::spawn(move || match tls {
-                    None => serve(stream, protocol, law, clock),
-                    Some(tls) => serve(StreamOwned::new(tls, stream), protocol, law, clock),
+                    None => serve(stream, (protocol, is_carried), law, clock),
+                    Some(tls) => serve(StreamOwned::new(tls, stream), (protocol, is_carried), law, clock),
                 });
             }
         });
-        Self { url: format!("{protocol}{secure}://{host}:{port}{path}") }
+        let carrier = if is_carried { "+ws" } else { "" };
+        Self { url: format!("{protocol}{carrier}{secure}://{host}:{port}{path}") }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -75,8 +78,9 @@ fn answer_when_due(law: Law, clock: Monotonic) {
     thread::sleep(Duration::from_nanos(due.since(clock.now())));
 }
 
-fn serve<S: Read + Write>(stream: S, protocol: Protocol, law: Law, clock: Monotonic) {
+fn serve<S: Read + Write>(stream: S, (protocol, is_carried): (Protocol, bool), law: Law, clock: Monotonic) {
     match protocol.name() {
+        _ if is_carried => serve_mqtt(Carried::accept(stream), law, clock),
         "http" => serve_http(stream, law, clock),
         "ws" => serve_ws(stream, law, clock),
         "tcp" => serve_tcp(stream, law, clock),
@@ -112,6 +116,51 @@ fn serve_tcp<S: Read + Write>(stream: S, law: Law, clock: Monotonic) {
         answer_when_due(law, clock);
         stream.get_mut().write_all(line.as_bytes()).unwrap();
         line.clear();
+    }
+}
+
+/// Bytes within a WebSocket: of whatever messages, and each write a message of its own.
+struct Carried<S> {
+    socket: WebSocket<S>,
+    unread: Vec<u8>,
+}
+
+impl<S: Read + Write> Carried<S> {
+    #[expect(clippy::result_large_err, reason = "that is how the library wants to be called")]
+    fn accept(stream: S) -> Self {
+        let select = |_: &Request, mut response: Response| {
+            response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("mqtt"));
+            Ok(response)
+        };
+        let socket = accept_hdr(stream, select).unwrap_or_else(|_| panic!("no upgrade"));
+        Self { socket, unread: Vec::new() }
+    }
+}
+
+impl<S: Read + Write> Read for Carried<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.unread.is_empty() {
+            match self.socket.read() {
+                Ok(Message::Binary(bytes)) => self.unread.extend_from_slice(&bytes),
+                Ok(_) => {}
+                Err(_) => return Ok(0),
+            }
+        }
+        let size = buffer.len().min(self.unread.len());
+        buffer[..size].copy_from_slice(&self.unread[..size]);
+        self.unread.drain(..size);
+        Ok(size)
+    }
+}
+
+impl<S: Read + Write> Write for Carried<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send(Message::binary(bytes.to_vec())).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -9,12 +9,13 @@ use super::super::exchange::{Exchange, Stated};
 use super::super::fault_injector::FaultInjector;
 #[cfg(test)]
 use super::super::tests::contract::Proof;
+use super::super::ws::WsBytes;
 use super::super::{Credential, Identity, Misfit, Session, Settings};
 #[cfg(test)]
 use super::tests::peer::MqttProof;
 use super::{Mqtt, MqttSettings, grammar, raw, settings};
 use crate::fault::MessageKind;
-use crate::language::{AddressForm, Reporter};
+use crate::language::{AddressForm, Carried, Reporter};
 use crate::record::{Close, Protocol};
 use crate::service::Topic;
 
@@ -41,6 +42,10 @@ static FACTS: Facts = Facts {
         example: "mqtt://127.0.0.1:1883",
         has_path: false,
         takes_login: true,
+        carried: &[
+            Carried { scheme: "mqtt+ws", is_tls: false, path: "/mqtt", port: 80 },
+            Carried { scheme: "mqtt+wss", is_tls: true, path: "/mqtt", port: 443 },
+        ],
         port: Some(1883),
         tls_port: Some(8883),
     },
@@ -98,6 +103,11 @@ impl Driver for MqttDriver {
     ) -> Connecting<'a> {
         Box::pin(async move {
             let link = dialer.dial(identity).await?;
+            if dialer.endpoint.is_carried() {
+                let link = WsBytes::open(link, dialer.endpoint, &identity.device, "mqtt").await?;
+                let mqtt = Mqtt::open(link, dialer.endpoint, settings, identity).await?;
+                return Ok(Box::new(FaultInjector::new(mqtt, settings, identity)) as Box<dyn Session>);
+            }
             let mqtt = Mqtt::open(link, dialer.endpoint, settings, identity).await?;
             Ok(Box::new(FaultInjector::new(mqtt, settings, identity)) as Box<dyn Session>)
         })

@@ -136,13 +136,14 @@ impl InFlight {
         self.kept.insert(pid, Kept { topic: topic.into(), payload: payload.into() });
     }
 
-    /// What is kept of the PUBLISH with this identifier, and its quality of service.
-    pub(super) fn kept(&self, pid: u16) -> Option<(Qos, &Kept)> {
-        let qos = match self.flights.get(&pid)?.awaiting {
+    /// What is kept of the PUBLISH with this identifier, its quality of service, and the reading it has.
+    pub(super) fn kept(&self, pid: u16) -> Option<(Qos, u64, &Kept)> {
+        let flight = self.flights.get(&pid)?;
+        let qos = match flight.awaiting {
             Ack::Puback => Qos::AtLeastOnce,
             _ => Qos::ExactlyOnce,
         };
-        Some((qos, self.kept.get(&pid)?))
+        Some((qos, flight.seq, self.kept.get(&pid)?))
     }
 
     /// What has to be sent again to resume the session, in the order it was first sent: PUBLISH packets in their order

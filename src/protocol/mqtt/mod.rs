@@ -114,13 +114,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
 
     pub(super) fn new(stream: S, settings: &Settings, identity: &Identity) -> Result<Self, Failure> {
         let own: MqttSettings = settings.own.get();
+        let topics = Topics::new(settings, identity)?;
         Ok(Self {
             stream,
             outbox: Outbox::default(),
             inbox: Inbox::default(),
             correlator: Correlator::new(settings, &identity.device),
-            topics: Topics::new(settings, identity)?,
-            five: Five::of(&own, identity),
+            five: Five::of(settings, identity, topics.listened()),
+            topics,
             settings: Usage::from(&own),
             closes: settings.close,
             state: State::default(),
@@ -241,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
         let Usage { qos, retain, .. } = self.settings;
         let topic = self.topics.of_reading(message.address)?;
         let mut publish = Publish { qos, pid: 0, retain, topic, payload: message.payload };
-        if let Some(size) = self.five.as_ref().and_then(|five| five.excess(&publish, message.trace)) {
+        if let Some(size) = self.five.as_ref().and_then(|five| five.excess(&publish, message)) {
             self.refuse_size(message.seq, size);
             return Ok(());
         }
@@ -255,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + fmt::Debug> Codec for Mqtt<S> {
         self.keep_alive.spoke();
         let (outbox, stream) = (&mut self.outbox, &mut self.stream);
         let composed = match &mut self.five {
-            Some(five) => Self::put_reading(five, (outbox, stream), cx, &publish, message.trace)?,
+            Some(five) => Self::put_reading(five, (outbox, stream), cx, &publish, message)?,
             None => outbox.compose(stream, cx, |out| packet::encode_publish(&publish, out))?,
         };
         self.wrote(composed)?;

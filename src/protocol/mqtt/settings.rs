@@ -4,7 +4,7 @@ use super::super::exchange::{Exchange, Pattern, Rendering, Stated, correlation, 
 use super::super::{Correlation, Identity, Login, OwnSettings, Settings, Will};
 use super::grammar::is_filter;
 use super::share::{self, PatternFilter};
-use super::v5::settings::{V5Settings, five, user_properties};
+use super::v5::settings::{V5Settings, by_data, five, user_properties};
 use crate::fleet::Scope;
 use crate::language::{Field, Fields, Kind, Reporter, Section, quote};
 use crate::record::{Close, MessagePattern, Qos};
@@ -107,7 +107,7 @@ pub(super) static MQTT: Section = Section {
         Field::optional(
             "correlate",
             Kind::List(&Kind::Text),
-            "close = \"reply\": required, a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order; model = \"subscriber\": two, to the device whose reading a message is and to the reading's number, /device and /seq unless stated",
+            "close = \"reply\": required, a JSON pointer to the sequence number in the reply (/id; empty where the reply is the number), or order, or with version = 5 data: readings name `reply_topic` as their response topic, and replies return their correlation data; model = \"subscriber\": two, to the device whose reading a message is and to the reading's number, /device and /seq unless stated",
         ),
     ],
 };
@@ -244,7 +244,13 @@ pub(super) fn mqtt(stated: &Stated<'_>, report: &mut Reporter<'_>) -> MqttExchan
             retain: will.flag("retain"),
         })
     });
-    let correlation = if stated.hears { source(fields, report) } else { correlation(fields, reply, report) };
+    let correlation = if stated.hears {
+        source(fields, report)
+    } else if by_data(fields, reply, report) {
+        Correlation::Data
+    } else {
+        correlation(fields, reply, report)
+    };
     let clean_session = fields.flag("clean_session");
     if reply && correlation == Correlation::Order && !clean_session {
         let message =
@@ -404,6 +410,10 @@ impl Exchange for MqttExchange {
 
     fn is_lasting(&self) -> bool {
         !self.clean_session && self.qos != Qos::AtMostOnce
+    }
+
+    fn traces_readings(&self) -> bool {
+        self.five.is_some()
     }
 
     fn has_shared_ids(&self, token_is_drawn: bool) -> bool {

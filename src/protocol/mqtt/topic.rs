@@ -78,6 +78,11 @@ impl Topics {
         topic.ok_or_else(|| Failure::protocol("a reading's address is not a valid MQTT topic"))
     }
 
+    /// What is subscribed to.
+    pub(super) fn listened(&self) -> Option<&str> {
+        self.listening.as_ref().map(|listening| &*listening.filter)
+    }
+
     /// Whether a message to `topic` came through this device's subscription.
     pub(super) fn listens_to(&self, topic: &str) -> bool {
         self.listening.as_ref().is_some_and(|listening| matches(&listening.filter, topic))

@@ -45,6 +45,7 @@ static FACTS: Facts = Facts {
         example: "http://127.0.0.1:8080/events",
         has_path: true,
         takes_login: false,
+        carried: &[],
         port: Some(80),
         tls_port: Some(443),
     },

@@ -40,6 +40,7 @@ static FACTS: Facts = Facts {
         example: "tcp://127.0.0.1:9000",
         has_path: false,
         takes_login: false,
+        carried: &[],
         port: None,
         tls_port: None,
     },

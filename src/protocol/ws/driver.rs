@@ -42,6 +42,7 @@ static FACTS: Facts = Facts {
         example: "ws://127.0.0.1:8080/readings",
         has_path: true,
         takes_login: false,
+        carried: &[],
         port: Some(80),
         tls_port: Some(443),
     },

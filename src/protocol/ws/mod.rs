@@ -1,5 +1,6 @@
 //! WebSocket: one message per reading, pipelined, answered by messages that name the reading or come in its turn.
 
+mod carrier;
 mod driver;
 mod extension;
 mod frame;
@@ -16,6 +17,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(super) use self::carrier::WsBytes;
 pub(super) use self::driver::WsDriver;
 use self::frame::Opcode;
 use self::reader::Reader;

@@ -29,7 +29,7 @@ pub(super) fn about(speaking: impl Fn(&dyn Fn(&Facts) -> bool) -> String) -> Str
     let by = |carriers: &[TraceCarrier]| speaking(&|facts: &Facts| carriers.contains(&facts.trace));
     format!(
         "a W3C `traceparent`, by which readings are found again in the traces of the service: in a header field of requests over {} and \
-         of the upgrade over {}; over {} in the payload alone",
+         of the upgrade over {}; over {} in the payload alone, and in a user property of readings by MQTT 5",
         by(&[TraceCarrier::Request]),
         by(&[TraceCarrier::Connection]),
         by(&[TraceCarrier::Payload])
@@ -79,7 +79,7 @@ pub(super) fn trace(
         Some(name) if !is_channel_name(name) => {
             fields.refuse("field", report, "is not a valid key", "write 1 to 64 of a-z, 0-9, - and _");
         }
-        None if facts.trace == TraceCarrier::Payload && !named => {
+        None if facts.trace == TraceCarrier::Payload && !exchange.traces_readings() && !named => {
             let message =
                 format!("{} has no header fields, and the payload holds no trace context", facts.title);
             let help = "add field = \"traceparent\", or {{traceparent}} to a template";

@@ -5,15 +5,15 @@ mod resumption;
 
 use super::super::super::harness::script::{Script, context, outcome};
 use super::super::super::verdict::Reply;
-use super::super::super::{Answer, Identity, OwnSettings};
+use super::super::super::{Answer, Correlation, Identity, OwnSettings};
 use super::super::v5::packet::{Message as Wire, encode_ack, encode_publish};
 use super::super::v5::property::{
-    ALIAS_MAXIMUM, MAXIMUM_PACKET, MAXIMUM_QOS, RECEIVE_MAXIMUM, RETAIN_AVAILABLE, SERVER_KEEP_ALIVE,
-    TOPIC_ALIAS, Value, put,
+    ALIAS_MAXIMUM, CORRELATION_DATA, MAXIMUM_PACKET, MAXIMUM_QOS, RECEIVE_MAXIMUM, RESPONSE_TOPIC,
+    RETAIN_AVAILABLE, SERVER_KEEP_ALIVE, TOPIC_ALIAS, Value, put,
 };
 use super::super::*;
 use super::{events, message, ok, open_as};
-use crate::record::{Code, ErrorKind, Protocol};
+use crate::record::{Code, ErrorKind, Protocol, RunToken, TraceContext, Traced};
 
 const OWN: &str = "devices/d/readings";
 
@@ -267,6 +267,43 @@ fn what_a_reading_carries_besides() {
     session.stream.take_written();
     session.send(&mut context(), &message(1, b"x")).unwrap();
     let carried = [(2, Value::Number(9)), (38, Value::Pair("site", "a"))];
+    assert_eq!(session.stream.take_written(), publish(OWN, Qos::AtLeastOnce, 1, &carried, b"x"));
+}
+
+#[test]
+fn a_reply_is_known_by_the_correlation_data_that_its_reading_had_whatever_it_says() {
+    // [MQTT-3.3.2-14]: a topic, not a filter. The answer of another device or run closes nothing.
+    let settings = settings_of(Close::Reply, MqttSettings::default(), V5Settings::default());
+    let settings = Settings { correlation: Correlation::Data, run: RunToken::of("k3v9x0aa"), ..settings };
+    let identity = Identity { reply_topic: Some("answers/d".to_owned()), ..Identity::of("d") };
+    let script = Script::new().data(&connack(0, &[])).data(&[0x90, 4, 0, 1, 0, 1]);
+    let mut session = try_open(script, &settings, &identity).unwrap();
+    session.stream.take_written();
+    session.send(&mut context(), &message(7, b"x")).unwrap();
+    let data = |data: &'static [u8]| (CORRELATION_DATA, Value::Binary(data));
+    let sent = [(RESPONSE_TOPIC, Value::Text("answers/d")), data(b"d/k3v9x0aa/7")];
+    assert_eq!(session.stream.take_written(), publish(OWN, Qos::AtLeastOnce, 1, &sent, b"x"));
+    let reply = |topic, own: &[(u8, Value<'_>)]| publish(topic, Qos::AtMostOnce, 0, own, b"whatever");
+    for bytes in [
+        reply("answers/d", &[data(b"d/another0/7")]),
+        reply("answers/d", &[data(b"e/k3v9x0aa/7")]),
+        reply("answers/d", &[]),
+        reply("answers/e", &[data(b"d/k3v9x0aa/7")]),
+    ] {
+        assert_eq!(events(&mut session, &bytes), []);
+    }
+    assert_eq!(session.stray(), 4);
+    let told = Reply { named: true, ..Reply::ok(7) };
+    assert_eq!(events(&mut session, &reply("answers/d", &[data(b"d/k3v9x0aa/7")])), [told.into()]);
+}
+
+#[test]
+fn a_trace_context_goes_as_a_user_property_of_its_reading() {
+    let mut session = open(&settings(Close::Ack, Qos::AtLeastOnce), &[]);
+    let trace = TraceContext::of(RunToken::of("k3v9x0aa").unwrap(), "d", Traced::Reading(1), 1.0);
+    session.send(&mut context(), &Message { trace: Some(trace), ..message(1, b"x") }).unwrap();
+    let said = trace.to_string();
+    let carried = [(38, Value::Pair("traceparent", said.as_str()))];
     assert_eq!(session.stream.take_written(), publish(OWN, Qos::AtLeastOnce, 1, &carried, b"x"));
 }
 

@@ -1,5 +1,6 @@
 //! What MQTT 5 adds to a session: packets with properties and reason codes, and the terms that a broker states in CONNACK.
 
+mod correlation;
 pub(super) mod packet;
 pub(super) mod property;
 pub(super) mod reason;
@@ -9,11 +10,12 @@ pub(super) mod settings;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use self::correlation::Tag;
 use self::property::{MESSAGE_EXPIRY, Properties, USER_PROPERTY, Value, put};
 use self::settings::V5Settings;
-use super::super::{Failure, Identity};
+use super::super::{Correlation, Failure, Identity, Settings};
 use super::settings::{MqttSettings, Usage};
-use crate::record::Qos;
+use crate::record::{Close, Qos};
 
 /// What one connection by MQTT 5 knows and one by MQTT 3.1.1 does not. Boxed: the latter pays a word for it.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Five {
     terms: Terms,
     /// The encoded properties that every reading has.
     fixed: Box<[u8]>,
+    /// What readings and their replies are known by, where that is correlation data.
+    tag: Option<Tag>,
     /// Aliases of topics that the device has stated on this connection [MQTT-3.3.2-7].
     stated: BTreeMap<Box<str>, u16>,
     /// Those that the broker has stated.
@@ -86,8 +90,13 @@ impl Terms {
 
 impl Five {
     /// `None` where the fleet speaks MQTT 3.1.1.
-    pub(super) fn of(settings: &MqttSettings, identity: &Identity) -> Option<Box<Self>> {
-        let own = settings.five?;
+    /// `reply_topic`: where replies are to go.
+    pub(super) fn of(
+        settings: &Settings,
+        identity: &Identity,
+        reply_topic: Option<&str>,
+    ) -> Option<Box<Self>> {
+        let own = settings.own.get::<MqttSettings>().five?;
         let mut fixed = Vec::new();
         if own.message_expiry_s > 0 {
             put(MESSAGE_EXPIRY, Value::Number(own.message_expiry_s), &mut fixed);
@@ -95,8 +104,13 @@ impl Five {
         for (name, value) in &identity.headers {
             put(USER_PROPERTY, Value::Pair(name, value), &mut fixed);
         }
+        let by_data = settings.close == Close::Reply && settings.correlation == Correlation::Data;
+        if let Some(topic) = reply_topic.filter(|_| by_data) {
+            correlation::put_response_topic(topic, &mut fixed);
+        }
         Some(Box::new(Self {
             own,
+            tag: by_data.then(|| Tag::new(&identity.device, settings.run)),
             terms: Terms::default(),
             fixed: fixed.into(),
             stated: BTreeMap::new(),

@@ -79,6 +79,8 @@ const ALL: &[Carrier] =
     &[C::Connect, C::Will, C::Connack, C::Publish, C::Ack, C::Subscribe, C::Suback, C::Disconnect];
 
 pub(in super::super) const MESSAGE_EXPIRY: u8 = 2;
+pub(in super::super) const RESPONSE_TOPIC: u8 = 8;
+pub(in super::super) const CORRELATION_DATA: u8 = 9;
 pub(in super::super) const SESSION_EXPIRY: u8 = 17;
 pub(in super::super) const ASSIGNED_CLIENT: u8 = 18;
 pub(in super::super) const SERVER_KEEP_ALIVE: u8 = 19;
@@ -99,8 +101,8 @@ const TABLE: &[Row] = &[
     row(1, "Payload Format Indicator", Form::Flag, 0, MESSAGE),
     row(MESSAGE_EXPIRY, "Message Expiry Interval", Form::Four, 0, MESSAGE),
     row(3, "Content Type", Form::Text, 0, MESSAGE),
-    row(8, "Response Topic", Form::Text, 0, MESSAGE),
-    row(9, "Correlation Data", Form::Binary, 0, MESSAGE),
+    row(RESPONSE_TOPIC, "Response Topic", Form::Text, 0, MESSAGE),
+    row(CORRELATION_DATA, "Correlation Data", Form::Binary, 0, MESSAGE),
     row(SUBSCRIPTION_IDENTIFIER, "Subscription Identifier", Form::Variable, 1, &[C::Publish, C::Subscribe]),
     row(SESSION_EXPIRY, "Session Expiry Interval", Form::Four, 0, &[C::Connect, C::Connack, C::Disconnect]),
     row(ASSIGNED_CLIENT, "Assigned Client Identifier", Form::Text, 0, &[C::Connack]),
@@ -191,6 +193,11 @@ impl<'a> Properties<'a> {
     /// The same of one that has two bytes.
     pub(in super::super) fn small(self, id: u8) -> Option<u16> {
         self.number(id).and_then(|number| u16::try_from(number).ok())
+    }
+
+    /// The same of a property that is bytes.
+    pub(in super::super) fn binary(self, id: u8) -> Option<&'a [u8]> {
+        if let Value::Binary(bytes) = self.get(id)? { Some(bytes) } else { None }
     }
 
     /// The same of a property that is a text.

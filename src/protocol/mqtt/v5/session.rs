@@ -14,7 +14,7 @@ use crate::protocol::mqtt::inflight::{Ack, Progress};
 use crate::protocol::mqtt::packet::Publish;
 use crate::protocol::mqtt::received::Received;
 use crate::protocol::verdict::Reply;
-use crate::protocol::{Answer, Event, Failure};
+use crate::protocol::{Answer, Event, Failure, Message as Reading};
 use crate::record::{Close, Code, ErrorKind, Qos, Reason, TraceContext};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
@@ -32,7 +32,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 let Message { qos, pid, retain, payload, .. } = publish;
                 let topic = five.topic_of(&publish, properties)?;
                 let listens = !retain && self.topics.listens_to(topic);
-                let matched = if listens { self.correlator.read(payload) } else { None };
+                let matched = match &five.tag {
+                    _ if !listens => None,
+                    Some(tag) => tag.read(properties),
+                    None => self.correlator.read(payload),
+                };
                 let most = usize::from(five.own.receive_maximum);
                 let received = &self.state.received;
                 if qos == Qos::ExactlyOnce && received.len() >= most && !received.contains(&pid) {
@@ -71,10 +75,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
         (outbox, stream): (&mut crate::protocol::buffer::Outbox, &mut S),
         cx: &mut Context<'_>,
         publish: &Publish<'_>,
-        trace: Option<TraceContext>,
+        reading: &Reading<'_>,
     ) -> Result<Poll<io::Result<()>>, Failure> {
         let (topic, alias) = five.alias_of(publish.topic);
-        let single = single(alias, trace);
+        let single = five.single(alias, reading.seq, reading.trace);
         let message = Message { topic, ..message_of(publish) };
         let parts = [&*five.fixed, &*single];
         let composed =
@@ -103,12 +107,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mqtt<S> {
                 return Ok(());
             }
             let Some(pid) = five.owed.pop_front() else { return Ok(()) };
-            let Some((qos, kept)) = self.state.in_flight.kept(pid) else { continue };
+            let Some((qos, seq, kept)) = self.state.in_flight.kept(pid) else { continue };
             let (retain, topic, payload) = (self.settings.retain, &*kept.topic, &*kept.payload);
             let message = Message { qos, pid, retain, topic, payload };
-            let size = packet::publish_size(&message, five.fixed.len());
+            let single = five.single(None, seq, None);
+            let size = packet::publish_size(&message, five.fixed.len() + single.len());
             if size <= five.terms.maximum_packet {
-                let parts = [&*five.fixed, &[]];
+                let parts = [&*five.fixed, &*single];
                 packet::encode_publish(&message, parts, self.present, self.outbox.tail())?;
                 continue;
             }
@@ -216,36 +221,35 @@ impl Five {
     }
 
     /// Bytes of the PUBLISH of a reading, if that is more than the broker takes [MQTT-3.2.2-15].
-    pub(in super::super) fn excess(
-        &self,
-        publish: &Publish<'_>,
-        trace: Option<TraceContext>,
-    ) -> Option<usize> {
+    pub(in super::super) fn excess(&self, publish: &Publish<'_>, reading: &Reading<'_>) -> Option<usize> {
         if self.terms.maximum_packet == usize::MAX {
             return None;
         }
         let (topic, alias) = self.alias_of(publish.topic);
-        let properties = self.fixed.len() + single(alias, trace).len();
+        let properties = self.fixed.len() + self.single(alias, reading.seq, reading.trace).len();
         let size = packet::publish_size(&Message { topic, ..message_of(publish) }, properties);
         (size > self.terms.maximum_packet).then_some(size)
+    }
+
+    /// The encoded properties of one reading alone.
+    fn single(&self, alias: Option<u16>, seq: u64, trace: Option<TraceContext>) -> Vec<u8> {
+        let mut single = Vec::new();
+        if let Some(alias) = alias {
+            put(TOPIC_ALIAS, Value::Number(alias.into()), &mut single);
+        }
+        if let Some(tag) = &self.tag {
+            tag.put(seq, &mut single);
+        }
+        if let Some(trace) = trace {
+            put(USER_PROPERTY, Value::Pair("traceparent", &trace.to_string()), &mut single);
+        }
+        single
     }
 
     /// A reading of an earlier connection has to go out again.
     pub(in super::super) fn owe(&mut self, pid: u16) {
         self.owed.push_back(pid);
     }
-}
-
-/// The encoded properties of one reading alone.
-fn single(alias: Option<u16>, trace: Option<TraceContext>) -> Vec<u8> {
-    let mut single = Vec::new();
-    if let Some(alias) = alias {
-        put(TOPIC_ALIAS, Value::Number(alias.into()), &mut single);
-    }
-    if let Some(trace) = trace {
-        put(USER_PROPERTY, Value::Pair("traceparent", &trace.to_string()), &mut single);
-    }
-    single
 }
 
 fn message_of<'a>(publish: &Publish<'a>) -> Message<'a> {

@@ -60,6 +60,27 @@ pub(in super::super) fn five(fields: &Fields, report: &mut Reporter<'_>) -> Opti
     })
 }
 
+/// Whether replies are told by their correlation data, which takes a topic that they can be published to.
+pub(in super::super) fn by_data(fields: &Fields, reply: bool, report: &mut Reporter<'_>) -> bool {
+    let is_data = match fields.list("correlate") {
+        [] => fields.text("correlate").is_some_and(|text| text.value() == "data"),
+        [(_, FieldValue::Text(sole))] => sole.value() == "data",
+        _ => false,
+    };
+    if !is_data || !reply {
+        return false;
+    }
+    if fields.optional_integer("version") != Some(5) {
+        fields.refuse_given(&["correlate"], report, "requires version = 5, if it is \"data\"");
+    }
+    let topic = fields.text("reply_topic").filter(|topic| topic.value().contains(['+', '#']));
+    if let Some(topic) = topic {
+        let message = format!("`{}` is not a topic that replies can be published to", quote(topic.written()));
+        fields.refuse("reply_topic", report, message, "write a topic without + and #, of the device alone");
+    }
+    true
+}
+
 fn seconds(fields: &Fields, key: &str, report: &mut Reporter<'_>) -> Option<u32> {
     let span = fields.optional_span(key)?;
     let ns = span.as_ns();

@@ -4,6 +4,7 @@ mod alias;
 mod greeting;
 mod publication;
 mod subscription;
+mod websocket;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -20,6 +21,7 @@ use tokio::time::{Sleep, sleep};
 
 use self::alias::Aliases;
 use self::publication::Asked;
+use self::websocket::{Over, Upgrade, WebSocket};
 use super::codec::packet::{Ack, AckKind, Packet, Reply, Version};
 use super::codec::reason::ReasonCode;
 use super::codec::{self, Fault};
@@ -49,6 +51,8 @@ pub(super) struct Connection {
     /// The client it serves: one of its own at first, later perhaps one whose session goes on.
     peer: Rc<Peer>,
     stream: Wire,
+    /// Where MQTT is spoken within a WebSocket.
+    websocket: Option<Box<WebSocket>>,
     /// Bytes read and not yet decoded; without capacity when there are none.
     partial: Vec<u8>,
     /// What it may; none before it is let in by its CONNECT.
@@ -82,6 +86,7 @@ impl Connection {
             number: peer.id,
             peer,
             stream,
+            websocket: None,
             partial: Vec::new(),
             grant: None,
             version: None,
@@ -110,8 +115,16 @@ impl Connection {
         // The connection that has taken the client over writes from its outbox now.
         if !self.peer.is_of(self.number) {
             if let Some(words) = self.peer.take_farewell(self.number) {
+                let words = match &mut self.websocket {
+                    Some(websocket) => {
+                        websocket.send(&words);
+                        websocket.say_goodbye();
+                        websocket.unwritten()
+                    }
+                    None => &words,
+                };
                 // As far as the socket takes them at once.
-                let _ = Pin::new(&mut self.stream).poll_write(cx, &words);
+                let _ = Pin::new(&mut self.stream).poll_write(cx, words);
                 let _ = Pin::new(&mut self.stream).poll_flush(cx);
             }
             return Poll::Ready(End::Ungraceful);
@@ -129,6 +142,10 @@ impl Connection {
             // The last words, such as a refusal; a client that does not take them misses them.
             self.say_why(end);
             let _ = self.write(cx);
+            if let Some(websocket) = &mut self.websocket {
+                websocket.say_goodbye();
+                let _ = self.write(cx);
+            }
         }
         self.peer.awake.set(false);
         turn.map_or_else(Poll::Ready, |()| Poll::Pending)
@@ -171,7 +188,7 @@ impl Connection {
             let polled = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
             let taken = match polled {
                 Poll::Pending => None,
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => Some(self.take_in(buffer.filled())),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => Some(self.unpack(buffer.filled())),
                 Poll::Ready(_) => Some(Err(End::Ungraceful)),
             };
             self.hub.input.replace(input);
@@ -182,6 +199,41 @@ impl Connection {
         }
         cx.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// Takes in what has come, out of a WebSocket if it came by one.
+    fn unpack(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let Some(websocket) = &mut self.websocket else {
+            let is_first = self.partial.is_empty() && self.version.is_none();
+            let is_upgrade = websocket::begins_upgrade(if is_first { bytes } else { &self.partial });
+            return if is_upgrade && self.version.is_none() {
+                self.upgrade(bytes)
+            } else {
+                self.take_in(bytes)
+            };
+        };
+        let mut plain = Vec::new();
+        let ended = websocket.take(bytes, &mut plain);
+        if !plain.is_empty() {
+            self.take_in(&plain)?;
+        }
+        ended.map_err(|Over| End::Ungraceful)
+    }
+
+    fn upgrade(&mut self, bytes: &[u8]) -> Result<(), End> {
+        self.partial.extend_from_slice(bytes);
+        match WebSocket::upgrade(&self.partial) {
+            Upgrade::Cut => Ok(()),
+            Upgrade::Refused(websocket) => {
+                self.websocket = Some(Box::new(websocket));
+                Err(End::Refused)
+            }
+            Upgrade::Granted(websocket, used) => {
+                self.websocket = Some(Box::new(websocket));
+                let rest = std::mem::take(&mut self.partial).split_off(used);
+                if rest.is_empty() { Ok(()) } else { self.unpack(&rest) }
+            }
+        }
     }
 
     fn take_in(&mut self, bytes: &[u8]) -> Result<(), End> {
@@ -231,17 +283,34 @@ impl Connection {
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Self { stream, websocket, .. } = self;
         let mut outbox = self.peer.outbox.borrow_mut();
-        while !outbox.unwritten().is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, outbox.unwritten()) {
+        loop {
+            if let Some(websocket) = websocket
+                && websocket.unwritten().is_empty()
+                && let plain @ [_, ..] = outbox.unwritten()
+            {
+                websocket.send(plain);
+                let count = plain.len();
+                outbox.wrote(count);
+            }
+            let bytes =
+                websocket.as_ref().map_or_else(|| outbox.unwritten(), |websocket| websocket.unwritten());
+            if bytes.is_empty() {
+                break;
+            }
+            match Pin::new(&mut *stream).poll_write(cx, bytes) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => outbox.wrote(count),
+                Poll::Ready(Ok(count)) => match websocket {
+                    Some(websocket) => websocket.wrote(count),
+                    None => outbox.wrote(count),
+                },
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
         // What is encrypted may have been taken in and not be on its way.
-        match Pin::new(&mut self.stream).poll_flush(cx) {
+        match Pin::new(stream).poll_flush(cx) {
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }

@@ -1,6 +1,7 @@
 //! The meeting point of all connections: delivers messages, takes readings to the pipeline and brings their verdicts back.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::time::timeout;
 
 use super::archive::Archive;
 use super::codec::Message;
-use super::codec::packet::{ForwardedProperties, Options, Will};
+use super::codec::packet::{ForwardedProperties, Options, ReplyPath, Will};
 use super::codec::reason::ReasonCode;
 use super::outbox::Waste;
 use super::peer::{End, Peer};
@@ -48,6 +49,8 @@ pub(super) enum Taken {
 pub(super) struct Publisher<'a> {
     pub(super) peer: &'a Peer,
     pub(super) sender: Sender<'a>,
+    /// Where it wants to be answered.
+    pub(super) reply_path: Option<&'a Rc<ReplyPath>>,
     /// Whether it hears of a refusal by the reason in the acknowledgement, and so not by a message.
     pub(super) hears_reasons: bool,
 }
@@ -60,6 +63,8 @@ pub(in crate::reference) struct Hub {
     archive: RefCell<Archive>,
     registry: RefCell<Registry>,
     quota: RefCell<InFlightQuota>,
+    /// Where answers are to go besides, of readings under way whose publishers say so.
+    reply_paths: RefCell<HashMap<ReadingId, Rc<ReplyPath>>>,
     /// Whether connections wait for room in the queue.
     blocked: Cell<bool>,
     /// Buffers used for a moment at a time, kept for their memory.
@@ -82,6 +87,7 @@ impl Hub {
             archive: RefCell::default(),
             registry: RefCell::default(),
             quota: RefCell::default(),
+            reply_paths: RefCell::default(),
             blocked: Cell::new(false),
             found: RefCell::default(),
             topic: RefCell::default(),
@@ -326,7 +332,7 @@ impl Hub {
         if from.hears_reasons {
             return Taken::Decided(Some(ReasonCode::ImplementationSpecific));
         }
-        self.publish_answer(device, || bad.encode());
+        self.publish_answer(device, from.reply_path, || bad.encode());
         Taken::Decided(Some(ReasonCode::Success))
     }
 
@@ -355,6 +361,10 @@ impl Hub {
             Err(refusal) => refusal,
             Ok(()) => match self.dispatcher.submit(reading, arrived, MQTT) {
                 Submission::Taken => {
+                    if let Some(reply_path) = from.reply_path {
+                        // Each is answered, so there are no more of them than readings under way.
+                        self.reply_paths.borrow_mut().insert(id.clone(), Rc::clone(reply_path));
+                    }
                     self.quota.borrow_mut().charge(&self.registry.borrow(), from.peer, id.device);
                     return Some(ReasonCode::Success);
                 }
@@ -366,21 +376,22 @@ impl Hub {
                 }
             },
         };
-        self.refused(refusal, id, from.hears_reasons)
+        self.refused(refusal, id, from)
     }
 
     /// Tells a publisher of a refusal, as far as it is to hear of it; `None` if not even by an acknowledgement.
-    fn refused(&self, refusal: Refusal, id: ReadingId, hears_reasons: bool) -> Option<ReasonCode> {
+    fn refused(&self, refusal: Refusal, id: ReadingId, from: Publisher<'_>) -> Option<ReasonCode> {
         let hint = self.dispatcher.pipeline.setup().admission.mqtt;
         let is_error = refusal == Refusal::Failed;
         let is_told = is_error || hint == RefusalNotice::Verdict;
-        if is_told && hears_reasons {
+        if is_told && from.hears_reasons {
             return Some(if is_error { ReasonCode::Unspecified } else { ReasonCode::QuotaExceeded });
         }
         if is_told {
             let device = Arc::clone(&id.device);
             let mut answer = refusal.answer(id);
-            self.publish_answer(&device, || self.dispatcher.encode(&mut answer, Endpoint::Mqtt));
+            let text = || self.dispatcher.encode(&mut answer, Endpoint::Mqtt);
+            self.publish_answer(&device, from.reply_path, text);
         }
         (is_error || hint != RefusalNotice::Withhold).then_some(ReasonCode::Success)
     }
@@ -407,21 +418,39 @@ impl Hub {
     /// Publishes what came of a reading.
     pub(in crate::reference) fn answer(&self, mut answer: Answer) {
         let device = Arc::clone(&answer.id().device);
+        let reply_path = self.reply_paths.borrow_mut().remove(answer.id());
         self.quota.borrow_mut().settle(&self.registry.borrow(), &device, 1);
         let silent = matches!(answer, Answer::Shed(_))
             && self.dispatcher.pipeline.setup().admission.mqtt != RefusalNotice::Verdict;
         let copies = if silent { 0 } else { answer.copies() };
         for _ in 0..copies {
-            self.publish_answer(&device, || self.dispatcher.encode(&mut answer, Endpoint::Mqtt));
+            let text = || self.dispatcher.encode(&mut answer, Endpoint::Mqtt);
+            self.publish_answer(&device, reply_path.as_ref(), text);
         }
     }
 
-    fn publish_answer(&self, device: &str, text: impl FnOnce() -> String) {
+    /// Publishes an answer where verdicts are and, if that is another topic, where its publisher wants to have it.
+    fn publish_answer(
+        &self,
+        device: &str,
+        reply_path: Option<&Rc<ReplyPath>>,
+        text: impl FnOnce() -> String,
+    ) {
         let mut topic = self.topic.take();
         topic::write_verdict_topic(&mut topic, device);
-        self.publish_with(&topic, None, |deliver| {
-            deliver(&Message::plain(&topic, text().as_bytes(), QoS::Level1));
-        });
+        let properties = reply_path.map_or(&[][..], |path| &path.property);
+        if let Some(path) = reply_path.filter(|path| *path.topic != *topic) {
+            let text = text();
+            for topic in [&topic, &*path.topic] {
+                let message = Message::plain(topic, text.as_bytes(), QoS::Level1);
+                self.publish(&Message { properties, ..message }, None);
+            }
+        } else {
+            self.publish_with(&topic, None, |deliver| {
+                let text = text();
+                deliver(&Message { properties, ..Message::plain(&topic, text.as_bytes(), QoS::Level1) });
+            });
+        }
         self.topic.replace(topic);
     }
 

@@ -287,7 +287,7 @@ fn violations_close_the_connection_and_nothing_else() {
         client.expect_end();
         bystander.expect(&publish(0, 0, "wills", name.as_bytes()));
     }
-    for (name, bytes) in [("PINGREQ first", vec![0xc0, 0]), ("HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec())] {
+    for (name, bytes) in [("PINGREQ first", vec![0xc0, 0]), ("HTTP", b"PUT / HTTP/1.1\r\n\r\n".to_vec())] {
         let mut client = scene.dial();
         client.send(&bytes);
         client.expect_end();

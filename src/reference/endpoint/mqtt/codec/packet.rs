@@ -1,5 +1,6 @@
 //! Packets as the service sees them, whichever version of MQTT they came by.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -110,6 +111,23 @@ pub(in super::super) struct Publish {
     pub(in super::super) alias: Option<u16>,
     pub(in super::super) payload: Bytes,
     pub(in super::super) properties: ForwardedProperties,
+    /// Where the publisher wants to be answered.
+    pub(in super::super) reply_path: Option<Rc<ReplyPath>>,
+}
+
+/// Where a publisher wants to be answered, and by what it knows the answer (§4.10).
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct ReplyPath {
+    pub(in super::super) topic: TopicName,
+    /// Its correlation data as a property, encoded; empty: none.
+    pub(in super::super) property: Box<[u8]>,
+}
+
+impl ReplyPath {
+    /// Bytes of what it says.
+    pub(in super::super) fn len(&self) -> usize {
+        self.topic.len() + self.property.len()
+    }
 }
 
 /// What is acknowledged.

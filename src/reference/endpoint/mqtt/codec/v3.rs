@@ -79,6 +79,7 @@ fn neutral(packet: Coded) -> Packet {
             alias: None,
             payload: publish.payload,
             properties: ForwardedProperties::default(),
+            reply_path: None,
         }),
         Coded::Puback(pid) => ack(AckKind::Puback, pid),
         Coded::Pubrec(pid) => ack(AckKind::Pubrec, pid),

@@ -1,5 +1,7 @@
 //! MQTT 5 on the wire. Numbers in brackets are the standard's statements.
 
+use std::rc::Rc;
+
 use mqtt_proto::v5::{
     Connect as CodedConnect, Disconnect, DisconnectReasonCode, ErrorV5, Header, Packet as Coded, PacketType,
     Publish as CodedPublish, RetainHandling, Subscribe as CodedSubscribe, UserProperty, WillProperties,
@@ -8,8 +10,8 @@ use mqtt_proto::{Error, Protocol, QoS};
 
 use super::super::topic::{is_filter, is_name};
 use super::packet::{
-    Ack, AckKind, Connect, ForwardedProperties, Options, Packet, Publish, Replay, Reply, Subscribe, Terms,
-    Version, Will,
+    Ack, AckKind, Connect, ForwardedProperties, Options, Packet, Publish, Replay, Reply, ReplyPath,
+    Subscribe, Terms, Version, Will,
 };
 use super::reason::ReasonCode;
 use super::{Fault, encode_length};
@@ -175,7 +177,13 @@ fn publishing(publish: CodedPublish) -> Result<Publish, Fault> {
     encoded.text(RESPONSE_TOPIC, own.response_topic.as_deref());
     encoded.bytes(CORRELATION_DATA, own.correlation_data.as_deref());
     encoded.pairs(&own.user_properties);
+    let reply_path = own.response_topic.clone().map(|topic| {
+        let mut property = Encoder::default();
+        property.bytes(CORRELATION_DATA, own.correlation_data.as_deref());
+        Rc::new(ReplyPath { topic, property: property.out.into() })
+    });
     Ok(Publish {
+        reply_path,
         qos_pid: publish.qos_pid,
         retain: publish.retain,
         alias: own.topic_alias,

@@ -1,6 +1,7 @@
 //! PUBLISH: messages and readings of a client, and how they are acknowledged.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use mqtt_proto::{QosPid, TopicName};
@@ -8,7 +9,7 @@ use mqtt_proto::{QosPid, TopicName};
 use super::{AckKind, Connection, End, ReasonCode, Reply, Version};
 use crate::clock::Tick;
 use crate::reference::admission::{Question, Sender};
-use crate::reference::endpoint::mqtt::codec::packet::Publish;
+use crate::reference::endpoint::mqtt::codec::packet::{Publish, ReplyPath};
 use crate::reference::endpoint::mqtt::codec::{Expiry, Message};
 use crate::reference::endpoint::mqtt::hub::{Publisher, Taken};
 use crate::reference::endpoint::mqtt::session::{MOST_OPEN, RECEIVE_MAXIMUM};
@@ -25,7 +26,11 @@ pub(super) struct Asked {
     arrived: Tick,
     /// How it was published.
     pid: QosPid,
+    reply_path: Option<Rc<ReplyPath>>,
 }
+
+/// Bytes that response topic and correlation data of a reading may have together.
+const LONGEST_PATH: usize = 1_024;
 
 impl Connection {
     /// Whether the client hears what became of a message by the reason in its acknowledgement.
@@ -36,8 +41,8 @@ impl Connection {
     pub(super) fn publish(&mut self, grant: &Grant, publish: &Publish) -> Result<(), End> {
         let topic = self.aliases.resolve(publish.topic.clone(), publish.alias).map_err(End::Expelled)?;
         let pid = publish.qos_pid;
-        if !admission::may_publish(grant, &topic) {
-            return self.forbid(pid);
+        if let Err(reason) = judge(grant, &topic, publish) {
+            return self.refuse_message(pid, reason);
         }
         if let QosPid::Level2(pid) = publish.qos_pid
             && !self.open(pid.value())?
@@ -66,10 +71,22 @@ impl Connection {
             }
             return Ok(());
         };
-        match self.hub.reading(self.publisher(grant, pid), device, &publish.payload, now) {
+        match self.hub.reading(
+            self.publisher(grant, pid, publish.reply_path.as_ref()),
+            device,
+            &publish.payload,
+            now,
+        ) {
             Taken::Decided(reason) => self.conclude(pid, reason),
             Taken::Asked(question, reading) => {
-                self.asked.replace(Some(Box::new(Asked { question, reading, arrived: now, pid })));
+                let reply_path = publish.reply_path.clone();
+                self.asked.replace(Some(Box::new(Asked {
+                    question,
+                    reading,
+                    arrived: now,
+                    pid,
+                    reply_path,
+                })));
             }
         }
         Ok(())
@@ -91,18 +108,25 @@ impl Connection {
         self.hub.publish(&message, Some(self.peer.id))
     }
 
-    fn publisher<'a>(&'a self, grant: &'a Grant, pid: QosPid) -> Publisher<'a> {
+    fn publisher<'a>(
+        &'a self,
+        grant: &'a Grant,
+        pid: QosPid,
+        reply_path: Option<&'a Rc<ReplyPath>>,
+    ) -> Publisher<'a> {
         let sender = Sender { grant, source: &self.source };
-        Publisher { peer: &self.peer, sender, hears_reasons: self.hears_reasons(pid) }
+        Publisher { peer: &self.peer, sender, reply_path, hears_reasons: self.hears_reasons(pid) }
     }
 
     /// Refuses a message. Who has no other way to hear of it is disconnected (MQTT 3.1.1 §3.3.5).
-    fn forbid(&self, pid: QosPid) -> Result<(), End> {
-        self.hub.dispatcher.suspect(Suspicion::Right, self.source.address());
-        if !self.hears_reasons(pid) {
-            return Err(End::Expelled(ReasonCode::NotAuthorized));
+    fn refuse_message(&self, pid: QosPid, reason: ReasonCode) -> Result<(), End> {
+        if reason == ReasonCode::NotAuthorized {
+            self.hub.dispatcher.suspect(Suspicion::Right, self.source.address());
         }
-        self.acknowledge(pid, ReasonCode::NotAuthorized);
+        if !self.hears_reasons(pid) {
+            return Err(End::Expelled(reason));
+        }
+        self.acknowledge(pid, reason);
         Ok(())
     }
 
@@ -145,8 +169,9 @@ impl Connection {
 
     pub(super) fn rule(&self, asked: Option<Box<Asked>>, ruled: Option<Result<(), u64>>) {
         let (Some(asked), Some(grant)) = (asked, &self.grant) else { return };
-        let Asked { reading, arrived, pid, .. } = *asked;
-        let reason = self.hub.take_up(self.publisher(grant, pid), ruled, reading, arrived);
+        let Asked { reading, arrived, pid, reply_path, .. } = *asked;
+        let from = self.publisher(grant, pid, reply_path.as_ref());
+        let reason = self.hub.take_up(from, ruled, reading, arrived);
         self.conclude(pid, reason);
     }
 
@@ -165,4 +190,16 @@ impl Connection {
             self.send(&Reply::Ack(kind, pid, reason));
         }
     }
+}
+
+/// Whether a message may be published, and answered where it says.
+fn judge(grant: &Grant, topic: &str, publish: &Publish) -> Result<(), ReasonCode> {
+    let reply_topic = publish.reply_path.as_ref().map(|path| &*path.topic);
+    // Only the service answers, and that to readings alone; whom others may answer they judge themselves.
+    let reply_topic = reply_topic.filter(|_| topic::reading_device(topic).is_some());
+    if ![Some(topic), reply_topic].into_iter().flatten().all(|topic| admission::may_publish(grant, topic)) {
+        return Err(ReasonCode::NotAuthorized);
+    }
+    let is_long = publish.reply_path.as_ref().is_some_and(|path| path.len() > LONGEST_PATH);
+    if is_long && reply_topic.is_some() { Err(ReasonCode::QuotaExceeded) } else { Ok(()) }
 }

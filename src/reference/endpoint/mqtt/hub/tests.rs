@@ -31,7 +31,7 @@ fn hub_of(setup: &Setup, room: usize) -> (Hub, mpsc::Receiver<WorkerMessage>) {
 fn heard(hub: &Hub, peer: &Peer, hears_reasons: bool) -> Option<ReasonCode> {
     let (grant, source) = (Grant::open(), Source::new(Ipv4Addr::LOCALHOST.into()));
     let sender = Sender { grant: &grant, source: &source };
-    let from = Publisher { peer, sender, hears_reasons };
+    let from = Publisher { peer, sender, reply_path: None, hears_reasons };
     let taken = hub.reading(from, "d", READING, hub.dispatcher.pipeline.now());
     let Taken::Decided(reason) = taken else { panic!("there is nobody to be asked") };
     reason

@@ -309,6 +309,32 @@ fn what_a_message_says_of_itself_goes_with_it_and_its_alias_does_not() {
 }
 
 #[test]
+fn a_verdict_goes_where_its_reading_says_with_the_data_by_which_it_is_known() {
+    let scene = Scene::new();
+    let mut device = scene.subscriber_five("m-1", &[], "answers/m-1", 1);
+    device.subscribe_five("devices/m-1/verdicts", 0);
+    let data = [&[0x09][..], &text("id-42")].concat();
+    for (pid, place, count) in [(1, "answers/m-1", 2), (2, "devices/m-1/verdicts", 1)] {
+        let said = [&[0x08][..], &text(place), &data].concat();
+        let topic = "devices/m-1/readings";
+        device.send(&publish_five(0x32, pid, topic, &said, &reading("m-1", pid.into())));
+        device.expect(&[0x40, 2, 0, pid as u8]);
+        for place in ["devices/m-1/verdicts", place].into_iter().take(count) {
+            let verdict = device.next();
+            let pid = if verdict[0] & 6 > 0 { 2 } else { 0 };
+            assert_eq!(verdict[5..5 + place.len()], *place.as_bytes());
+            let rest = &verdict[5 + place.len() + pid..];
+            assert_eq!(rest[..9], [&[8][..], &data].concat());
+            assert!(rest[9..].starts_with(br#"{"type":"verdict","device":"m-1","seq":"#));
+        }
+    }
+    let long = [&[0x08][..], &text("a"), &[0x09], &text(&"x".repeat(1_024))].concat();
+    let body = [&text("devices/m-1/readings")[..], &[0, 3, 0x87, 0x08], &long, &reading("m-1", 3)].concat();
+    device.send(&packet(0x32, &[&body]));
+    device.expect(&[0x40, 3, 0, 3, 0x97]);
+}
+
+#[test]
 fn options_of_a_subscription_are_kept_to() {
     let scene = Scene::new();
     let mut sender = scene.five("sender", &[]);

@@ -132,3 +132,50 @@ fn who_is_connected_hears_that_the_service_stops() {
     five.expect_end();
     three.expect_end();
 }
+
+/// A masked frame, as clients send them.
+fn masked(payload: &[u8]) -> Vec<u8> {
+    let body = payload.iter().map(|byte| byte ^ 7);
+    [&[0x82, 0x80 | payload.len() as u8, 7, 7, 7, 7][..], &body.collect::<Vec<_>>()].concat()
+}
+
+#[test]
+fn within_a_websocket_it_is_the_same_mqtt_whatever_frames_packets_are_cut_into() {
+    // [MQTT-6.0.0-2] [MQTT-6.0.0-3] [MQTT-6.0.0-4]
+    let mut scene = Scene::new();
+    let mut client = scene.dial();
+    client.send(
+        b"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
+    );
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+    let packets = [connect_five("x", CLEAN, 60, &[], &[]), subscribe_five("t", 1), vec![0xc0, 0]].concat();
+    for piece in packets.chunks(7) {
+        client.send(&masked(piece));
+    }
+    let mut said = Vec::new();
+    let expected = [&connack(false, TERMS)[..], &[0x90, 4, 0, 1, 0, 1, 0xd0, 0]].concat();
+    let mut hear = |client: &mut Client, expected: &[u8]| {
+        while said.len() < expected.len() {
+            let frame = client.next();
+            assert_eq!(frame[0], 0x82);
+            said.extend_from_slice(&frame[2..]);
+        }
+        assert_eq!(said, expected);
+        said.clear();
+    };
+    hear(&mut client, &expected);
+    client.send(&masked(&publish_five(0x32, 1, "t", &[], b"hello")));
+    let own = publish_five(0x32, 1, "t", &[], b"hello");
+    hear(&mut client, &[&own[..], &[0x40, 2, 0, 1]].concat());
+    scene.stop();
+    hear(&mut client, &disconnect(0x8b));
+    client.expect(&[0x88, 2, 3, 0xe8]);
+    client.expect_end();
+}
