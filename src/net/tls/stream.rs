@@ -37,15 +37,38 @@ thread_local! {
 #[derive(Debug)]
 pub(in crate::net) struct TlsLayer {
     session: TlsSession,
+    /// An idle connection has nothing that is unfinished, and no memory for it.
+    unfinished: Option<Box<Unfinished>>,
+    /// Bytes of the present message that stand encrypted among what is unfinished, and whose writer does not know it yet.
+    owed: u32,
+    leaving: bool,
+}
+
+/// Bytes of a connection that wait: for the rest of their record, for their reader, or for the link.
+#[derive(Debug, Default)]
+struct Unfinished {
     /// Received, and no whole record yet.
     incoming: Vec<u8>,
     /// Decrypted, and not read yet.
     plain: Vec<u8>,
     /// Encrypted, and not taken by the link yet.
     outgoing: Vec<u8>,
-    /// Bytes of the present message that stand encrypted in `outgoing`, and whose writer does not know it yet.
-    owed: u32,
-    leaving: bool,
+}
+
+impl Unfinished {
+    const fn is_empty(&self) -> bool {
+        self.incoming.is_empty() && self.plain.is_empty() && self.outgoing.is_empty()
+    }
+}
+
+/// A connection while it is polled.
+struct Turn<'t, 'c, 'w> {
+    session: &'t mut TlsSession,
+    rest: Unfinished,
+    owed: &'t mut u32,
+    leaving: &'t mut bool,
+    link: &'t mut Link,
+    cx: &'c mut Context<'w>,
 }
 
 impl TlsLayer {
@@ -58,15 +81,8 @@ impl TlsLayer {
     pub(in crate::net) async fn shake_hands(link: &mut Link, device: &DeviceTls) -> io::Result<Box<Self>> {
         let session = TlsSession::new(device).map_err(TlsFailure::into_io)?;
         // Over a kilobyte, and moved about while the codec above is set up.
-        let mut layer = Box::new(Self {
-            session,
-            incoming: Vec::new(),
-            plain: Vec::new(),
-            outgoing: Vec::new(),
-            owed: 0,
-            leaving: false,
-        });
-        std::future::poll_fn(|cx| layer.poll_handshake(link, cx)).await?;
+        let mut layer = Box::new(Self { session, unfinished: None, owed: 0, leaving: false });
+        std::future::poll_fn(|cx| layer.turn(link, cx, |turn| turn.poll_handshake())).await?;
         Ok(layer)
     }
 
@@ -83,136 +99,27 @@ impl TlsLayer {
     /// Bytes of its own buffers.
     #[cfg(test)]
     pub(in crate::net) fn held(&self) -> usize {
-        self.incoming.capacity() + self.plain.capacity() + self.outgoing.capacity()
+        let held =
+            |rest: &Unfinished| rest.incoming.capacity() + rest.plain.capacity() + rest.outgoing.capacity();
+        self.unfinished.as_deref().map_or(0, held)
     }
 
-    fn poll_handshake(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.process(link, &mut [], None)?;
-        loop {
-            if let Err(error) = ready!(self.poll_drain(link, cx)) {
-                return Poll::Ready(Err(self.last_word(link, cx, error)));
-            }
-            if !self.session.is_handshaking() {
-                return Poll::Ready(Ok(()));
-            }
-            if ready!(self.poll_receive(link, cx, None))? == 0 {
-                return Poll::Ready(Err(TlsFailure::unfinished().into_io()));
-            }
-        }
-    }
-
-    /// Hands what is encrypted to the link; ready when there is nothing left.
-    fn poll_drain(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            match ready!(Pin::new(&mut *link).poll_write(cx, &self.outgoing))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => drop(self.outgoing.drain(..n)),
-            }
-        }
-        // What was not taken at once is rare, and its memory another connection's.
-        self.outgoing = Vec::new();
-        Poll::Ready(Ok(()))
-    }
-
-    /// Reads once and works through what came; messages go to `buf` as far as they fit. Ready with the number of bytes read, 0 at the
-    /// end of the stream.
-    fn poll_receive(
+    /// Lets `act` work on the connection, and keeps what it leaves unfinished.
+    fn turn<T>(
         &mut self,
         link: &mut Link,
         cx: &mut Context<'_>,
-        buf: Option<&mut ReadBuf<'_>>,
-    ) -> Poll<io::Result<usize>> {
-        if self.incoming.len() > MOST_INCOMPLETE {
-            return Poll::Ready(Err(
-                TlsFailure::new("the server sent a TLS message that is too long").into_io()
-            ));
+        act: impl FnOnce(&mut Turn<'_, '_, '_>) -> T,
+    ) -> T {
+        let rest = self.unfinished.take().map_or_else(Unfinished::default, |rest| *rest);
+        let (session, owed, leaving) = (&mut self.session, &mut self.owed, &mut self.leaving);
+        let mut turn = Turn { session, rest, owed, leaving, link, cx };
+        let done = act(&mut turn);
+        let rest = turn.rest;
+        if !rest.is_empty() {
+            self.unfinished = Some(Box::new(rest));
         }
-        READING.with_borrow_mut(|memory| {
-            if memory.is_empty() {
-                memory.resize(CHUNK, 0);
-            }
-            let mut free = ReadBuf::new(memory);
-            ready!(Pin::new(&mut *link).poll_read(cx, &mut free))?;
-            let received = free.filled_mut();
-            let gained = received.len();
-            if gained > 0 {
-                self.process(link, received, buf)?;
-            }
-            Poll::Ready(Ok(gained))
-        })
-    }
-
-    /// Works through `received`, behind what was incomplete before; messages go to `buf` as far as they fit.
-    fn process(
-        &mut self,
-        link: &mut Link,
-        received: &mut [u8],
-        mut buf: Option<&mut ReadBuf<'_>>,
-    ) -> io::Result<()> {
-        let plain = &mut self.plain;
-        let keep = |message: &[u8]| {
-            let fits = buf.as_ref().map_or(0, |buf| if plain.is_empty() { buf.remaining() } else { 0 });
-            let (now, later) = message.split_at(fits.min(message.len()));
-            if let Some(buf) = &mut buf {
-                buf.put_slice(now);
-            }
-            plain.extend_from_slice(later);
-        };
-        let passed = if self.incoming.is_empty() {
-            let (done, passed) = self.session.process(received, keep, &mut self.outgoing);
-            self.incoming.extend_from_slice(received.get(done..).unwrap_or_default());
-            passed
-        } else {
-            self.incoming.reserve_exact(received.len());
-            self.incoming.extend_from_slice(received);
-            let (done, passed) = self.session.process(&mut self.incoming, keep, &mut self.outgoing);
-            self.incoming.drain(..done.min(self.incoming.len()));
-            // The rest may be long in coming.
-            self.incoming.shrink_to_fit();
-            passed
-        };
-        passed.map_err(|failure| {
-            // The server learns why, if it still listens.
-            let unheard = self.poll_drain(link, &mut Context::from_waker(std::task::Waker::noop()));
-            drop(unheard);
-            failure.into_io()
-        })
-    }
-
-    /// Why a write failed: what the server said last, if it said something.
-    fn last_word(&mut self, link: &mut Link, cx: &mut Context<'_>, error: io::Error) -> io::Error {
-        match self.poll_receive(link, cx, None) {
-            Poll::Ready(Err(said)) if TlsFailure::of(&said).is_some() => said,
-            _ => error,
-        }
-    }
-
-    fn poll_encrypted(
-        &mut self,
-        link: &mut Link,
-        cx: &mut Context<'_>,
-        message: &[u8],
-    ) -> Poll<io::Result<()>> {
-        WRITING.with_borrow_mut(|memory| {
-            let length =
-                self.session.encrypt(message, &mut self.incoming, memory).map_err(TlsFailure::into_io)?;
-            let record = memory.get(..length).unwrap_or_default();
-            self.owed = message.len() as u32;
-            let mut written = 0;
-            while self.outgoing.is_empty() && written < record.len() {
-                match Pin::new(&mut *link).poll_write(cx, record.get(written..).unwrap_or_default()) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(n)) => written += n,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => break,
-                }
-            }
-            if written == record.len() {
-                return Poll::Ready(Ok(()));
-            }
-            self.outgoing.extend_from_slice(record.get(written..).unwrap_or_default());
-            self.poll_drain(link, cx)
-        })
+        done
     }
 }
 
@@ -224,30 +131,7 @@ impl TlsLayer {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        loop {
-            if !self.plain.is_empty() {
-                let fits = self.plain.len().min(buf.remaining());
-                buf.put_slice(self.plain.get(..fits).unwrap_or_default());
-                self.plain.drain(..fits);
-                if self.plain.is_empty() {
-                    self.plain = Vec::new();
-                }
-            }
-            if buf.filled().len() > before || buf.remaining() == 0 || self.session.peer_closed() {
-                return Poll::Ready(Ok(()));
-            }
-            if !self.outgoing.is_empty() {
-                // What was left of a write goes on; if it cannot, reading will say why.
-                let _ = self.poll_drain(link, cx);
-            }
-            if ready!(self.poll_receive(link, cx, Some(buf)))? == 0 {
-                return Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::ConnectionReset,
-                    "the connection ended without TLS' goodbye (close_notify)",
-                )));
-            }
-        }
+        self.turn(link, cx, |turn| turn.poll_read(buf))
     }
 
     pub(in crate::net) fn poll_write(
@@ -256,16 +140,7 @@ impl TlsLayer {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let passed = if self.owed > 0 || buf.is_empty() {
-            self.poll_drain(link, cx)
-        } else {
-            self.poll_encrypted(link, cx, buf.get(..MOST_PLAIN).unwrap_or(buf))
-        };
-        if let Err(error) = ready!(passed) {
-            return Poll::Ready(Err(self.last_word(link, cx, error)));
-        }
-        let written = (std::mem::take(&mut self.owed) as usize).min(buf.len());
-        Poll::Ready(Ok(written))
+        self.turn(link, cx, |turn| turn.poll_write(buf))
     }
 
     pub(in crate::net) fn poll_flush(
@@ -273,8 +148,8 @@ impl TlsLayer {
         link: &mut Link,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(link, cx))?;
-        Pin::new(&mut *link).poll_flush(cx)
+        ready!(self.turn(link, cx, |turn| turn.poll_drain()))?;
+        Pin::new(link).poll_flush(cx)
     }
 
     pub(in crate::net) fn poll_shutdown(
@@ -282,12 +157,177 @@ impl TlsLayer {
         link: &mut Link,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.leaving {
-            self.leaving = true;
+        ready!(self.turn(link, cx, |turn| turn.poll_goodbye()))?;
+        Pin::new(link).poll_shutdown(cx)
+    }
+}
+
+impl Turn<'_, '_, '_> {
+    fn poll_handshake(&mut self) -> Poll<io::Result<()>> {
+        self.process(&mut [], None)?;
+        loop {
+            if let Err(error) = ready!(self.poll_drain()) {
+                return Poll::Ready(Err(self.last_word(error)));
+            }
+            if !self.session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_receive(None))? == 0 {
+                return Poll::Ready(Err(TlsFailure::unfinished().into_io()));
+            }
+        }
+    }
+
+    /// Hands what is encrypted to the link; ready when there is nothing left.
+    fn poll_drain(&mut self) -> Poll<io::Result<()>> {
+        while !self.rest.outgoing.is_empty() {
+            match ready!(Pin::new(&mut *self.link).poll_write(self.cx, &self.rest.outgoing))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => drop(self.rest.outgoing.drain(..n)),
+            }
+        }
+        // What was not taken at once is rare, and its memory another connection's.
+        self.rest.outgoing = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once and works through what came; messages go to `buf` as far as they fit. Ready with the number of bytes read, 0 at the
+    /// end of the stream.
+    fn poll_receive(&mut self, buf: Option<&mut ReadBuf<'_>>) -> Poll<io::Result<usize>> {
+        if self.rest.incoming.len() > MOST_INCOMPLETE {
+            return Poll::Ready(Err(
+                TlsFailure::new("the server sent a TLS message that is too long").into_io()
+            ));
+        }
+        READING.with_borrow_mut(|memory| {
+            if memory.is_empty() {
+                memory.resize(CHUNK, 0);
+            }
+            let mut free = ReadBuf::new(memory);
+            ready!(Pin::new(&mut *self.link).poll_read(self.cx, &mut free))?;
+            let received = free.filled_mut();
+            let gained = received.len();
+            if gained > 0 {
+                self.process(received, buf)?;
+            }
+            Poll::Ready(Ok(gained))
+        })
+    }
+
+    /// Works through `received`, behind what was incomplete before; messages go to `buf` as far as they fit.
+    fn process(&mut self, received: &mut [u8], mut buf: Option<&mut ReadBuf<'_>>) -> io::Result<()> {
+        let plain = &mut self.rest.plain;
+        let keep = |message: &[u8]| {
+            let fits = buf.as_ref().map_or(0, |buf| if plain.is_empty() { buf.remaining() } else { 0 });
+            let (now, later) = message.split_at(fits.min(message.len()));
+            if let Some(buf) = &mut buf {
+                buf.put_slice(now);
+            }
+            plain.extend_from_slice(later);
+        };
+        let passed = if self.rest.incoming.is_empty() {
+            let (done, passed) = self.session.process(received, keep, &mut self.rest.outgoing);
+            self.rest.incoming.extend_from_slice(received.get(done..).unwrap_or_default());
+            passed
+        } else {
+            self.rest.incoming.reserve_exact(received.len());
+            self.rest.incoming.extend_from_slice(received);
+            let (done, passed) = self.session.process(&mut self.rest.incoming, keep, &mut self.rest.outgoing);
+            self.rest.incoming.drain(..done.min(self.rest.incoming.len()));
+            // The rest may be long in coming.
+            self.rest.incoming.shrink_to_fit();
+            passed
+        };
+        passed.map_err(|failure| {
+            // The server learns why, if it still listens.
+            let unheard = self.poll_drain();
+            drop(unheard);
+            failure.into_io()
+        })
+    }
+
+    /// Why a write failed: what the server said last, if it said something.
+    fn last_word(&mut self, error: io::Error) -> io::Error {
+        match self.poll_receive(None) {
+            Poll::Ready(Err(said)) if TlsFailure::of(&said).is_some() => said,
+            _ => error,
+        }
+    }
+
+    fn poll_encrypted(&mut self, message: &[u8]) -> Poll<io::Result<()>> {
+        WRITING.with_borrow_mut(|memory| {
+            let length = self
+                .session
+                .encrypt(message, &mut self.rest.incoming, memory)
+                .map_err(TlsFailure::into_io)?;
+            let record = memory.get(..length).unwrap_or_default();
+            *self.owed = message.len() as u32;
+            let mut written = 0;
+            while self.rest.outgoing.is_empty() && written < record.len() {
+                match Pin::new(&mut *self.link).poll_write(self.cx, record.get(written..).unwrap_or_default())
+                {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(n)) => written += n,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => break,
+                }
+            }
+            if written == record.len() {
+                return Poll::Ready(Ok(()));
+            }
+            self.rest.outgoing.extend_from_slice(record.get(written..).unwrap_or_default());
+            self.poll_drain()
+        })
+    }
+
+    fn poll_read(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        loop {
+            if !self.rest.plain.is_empty() {
+                let fits = self.rest.plain.len().min(buf.remaining());
+                buf.put_slice(self.rest.plain.get(..fits).unwrap_or_default());
+                self.rest.plain.drain(..fits);
+                if self.rest.plain.is_empty() {
+                    self.rest.plain = Vec::new();
+                }
+            }
+            if buf.filled().len() > before || buf.remaining() == 0 || self.session.peer_closed() {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.rest.outgoing.is_empty() {
+                // What was left of a write goes on; if it cannot, reading will say why.
+                let _ = self.poll_drain();
+            }
+            if ready!(self.poll_receive(Some(buf)))? == 0 {
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::ConnectionReset,
+                    "the connection ended without TLS' goodbye (close_notify)",
+                )));
+            }
+        }
+    }
+
+    fn poll_write(&mut self, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let passed = if *self.owed > 0 || buf.is_empty() {
+            self.poll_drain()
+        } else {
+            self.poll_encrypted(buf.get(..MOST_PLAIN).unwrap_or(buf))
+        };
+        if let Err(error) = ready!(passed) {
+            return Poll::Ready(Err(self.last_word(error)));
+        }
+        let written = (std::mem::take(self.owed) as usize).min(buf.len());
+        Poll::Ready(Ok(written))
+    }
+
+    /// Says goodbye; ready when the link has all of it.
+    fn poll_goodbye(&mut self) -> Poll<io::Result<()>> {
+        if !*self.leaving {
+            *self.leaving = true;
             // A ticket that has come is kept only once it is read: a device that sends and leaves would never resume.
-            link.look();
+            self.link.look();
             while !self.session.peer_closed() {
-                match self.poll_receive(link, cx, None) {
+                match self.poll_receive(None) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Err(said)) if TlsFailure::of(&said).is_some() => {
                         return Poll::Ready(Err(said));
@@ -295,9 +335,10 @@ impl TlsLayer {
                     _ => break,
                 }
             }
-            self.session.say_goodbye(&mut self.incoming, &mut self.outgoing).map_err(TlsFailure::into_io)?;
+            self.session
+                .say_goodbye(&mut self.rest.incoming, &mut self.rest.outgoing)
+                .map_err(TlsFailure::into_io)?;
         }
-        ready!(self.poll_drain(link, cx))?;
-        Pin::new(&mut *link).poll_shutdown(cx)
+        self.poll_drain()
     }
 }
