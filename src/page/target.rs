@@ -30,7 +30,8 @@ pub(super) fn omitted(frame: &Frame<'_>) -> String {
 fn strip(frame: &Frame<'_>, curve: &TargetCurve) -> String {
     let values = || curve.values.iter().flatten().copied();
     let (low, high) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
-    let scale = LinearScale { most: high - low, top: 20.0, bottom: HEIGHT - 6.0 };
+    let most = if high > low { high - low } else { 1.0 };
+    let scale = LinearScale { most, top: 20.0, bottom: HEIGHT - 6.0 };
     let points = points(frame, curve, |value| scale.y(value - low));
     let (mut plot, mut fixed, mut over) = (String::new(), String::new(), String::new());
     for stretch in points.split(Option::is_none) {
@@ -44,7 +45,7 @@ fn strip(frame: &Frame<'_>, curve: &TargetCurve) -> String {
     }
     line(&mut plot, &broken(&points), SERVICE, 1.4, "");
     plot += BANDS;
-    for tick in scale.ticks(2.0) {
+    for tick in scale.ticks(2.0).into_iter().filter(|tick| high > low || *tick <= 0.0) {
         grid_line(&mut fixed, EDGES, scale.y(tick), short(tick + low));
     }
     let unit = match curve.kind {

@@ -112,7 +112,7 @@ pub(crate) struct TargetCurve {
     pub(crate) values: Vec<Option<f64>>,
 }
 
-/// The figures over time of the run in `directory`, those of the first series of each source first; `column_at` says which of
+/// The figures over time of the run in `directory`, those that say something first, and of these the first of each source; `column_at` says which of
 /// `columns` an instant lies in. Gives how many further series there are, too. A run without such a file has none.
 ///
 /// # Errors
@@ -145,8 +145,22 @@ pub(super) fn read(
 struct Sums {
     /// Where a series stands, by source, metric and labels; beyond the last where it is not kept.
     places: BTreeMap<(String, String), usize>,
-    series: Vec<(TargetCurve, Vec<(f64, u32)>)>,
+    series: Vec<Sum>,
     omitted: usize,
+    /// The sources, in the order in which they come.
+    sources: Vec<String>,
+    /// Which source was asked when, last, and how many rows of that have been read.
+    asked: (String, String, usize),
+}
+
+/// What is gathered of one series.
+#[derive(Debug)]
+struct Sum {
+    curve: TargetCurve,
+    /// The sum and the number of its values, by column.
+    columns: Vec<(f64, u32)>,
+    /// Which of the rows of its source it was the last time: counters come one time later than what stands behind them.
+    row: usize,
 }
 
 impl Sums {
@@ -158,13 +172,19 @@ impl Sums {
             (metric, "") => metric.to_owned(),
             (metric, labels) => format!("{metric}{{{labels}}}"),
         };
+        if (self.asked.0.as_str(), self.asked.1.as_str()) == (row.text("scrape"), row.text("t_s")) {
+            self.asked.2 += 1;
+        } else {
+            self.asked = (row.text("scrape").to_owned(), row.text("t_s").to_owned(), 0);
+        }
         let key = (row.text("scrape").to_owned(), series);
         let place = match self.places.get(&key) {
             Some(place) => *place,
             None => self.open(key, kind, columns),
         };
-        let Some((_, sums)) = self.series.get_mut(place) else { return };
-        if let Some((sum, count)) = column_at(at_s).and_then(|column| sums.get_mut(column)) {
+        let Some(series) = self.series.get_mut(place) else { return };
+        series.row = self.asked.2;
+        if let Some((sum, count)) = column_at(at_s).and_then(|column| series.columns.get_mut(column)) {
             (*sum, *count) = (*sum + value, *count + 1);
         }
     }
@@ -179,17 +199,33 @@ impl Sums {
             return usize::MAX;
         }
         self.places.insert((scrape.clone(), series.clone()), self.series.len());
+        if !self.sources.contains(&scrape) {
+            self.sources.push(scrape.clone());
+        }
         let curve = TargetCurve { scrape, series, kind, values: Vec::new() };
-        self.series.push((curve, vec![(0.0, 0); columns]));
+        self.series.push(Sum { curve, columns: vec![(0.0, 0); columns], row: 0 });
         self.series.len() - 1
     }
 
-    fn curves(self) -> (Vec<TargetCurve>, usize) {
+    fn curves(mut self) -> (Vec<TargetCurve>, usize) {
+        let sources = &self.sources;
+        let source = |sum: &Sum| sources.iter().position(|name| *name == sum.curve.scrape);
+        self.series.sort_by_key(|sum| (source(sum), sum.row));
+        // By turns, so that a source of many series hides no other; what is nothing all the time comes last.
+        let mut turns = BTreeMap::<Option<usize>, usize>::new();
+        let mut ordered: Vec<_> = Vec::with_capacity(self.series.len());
+        for sum in self.series {
+            let is_nothing = sum.columns.iter().all(|(value, _)| value.abs() < f64::MIN_POSITIVE);
+            let source = source(&sum);
+            let turn = turns.entry(source).or_default();
+            *turn += usize::from(!is_nothing);
+            ordered.push(((is_nothing, *turn, source), sum));
+        }
+        ordered.sort_by_key(|(key, _)| *key);
         let mean = |(sum, count): (f64, u32)| (count > 0).then(|| sum / f64::from(count));
-        let curves = self
-            .series
+        let curves = ordered
             .into_iter()
-            .map(|(curve, sums)| TargetCurve { values: sums.into_iter().map(mean).collect(), ..curve });
+            .map(|(_, sum)| TargetCurve { values: sum.columns.into_iter().map(mean).collect(), ..sum.curve });
         (curves.collect(), self.omitted)
     }
 }
@@ -226,6 +262,23 @@ mod tests {
             ]
         );
         assert_eq!(omitted, 0);
+    }
+
+    #[test]
+    fn sources_come_by_turns_as_they_say_it_and_what_is_nothing_comes_last() {
+        let out = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::create(out.path(), "s", "", WallTime::now()).unwrap();
+        let mut table = directory.start_target().unwrap();
+        let of =
+            |scrape, metric, value| TargetRow { scrape, metric, labels: "", kind: TargetKind::Value, value };
+        // A counter has no row the first time.
+        table.append(Tick(0), [of("a", "memory", 9.0), of("a", "none", 0.0), of("a", "open", 3.0)]).unwrap();
+        table.append(Tick(0), [of("b", "free", 7.0)]).unwrap();
+        let again = [of("a", "cpu", 1.0), of("a", "memory", 9.0), of("a", "none", 0.0), of("a", "open", 3.0)];
+        table.append(Tick(1_000_000_000), again).unwrap();
+        let (curves, _) = read(directory.path(), 1, |_| Some(0)).unwrap();
+        let order: Vec<_> = curves.iter().map(|curve| curve.series.as_str()).collect();
+        assert_eq!(order, ["cpu", "free", "memory", "open", "none"]);
     }
 
     #[test]
