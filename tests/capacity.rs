@@ -153,7 +153,7 @@ fn an_interrupt_ends_a_search_with_what_is_known() {
 #[test]
 fn what_cannot_be_searched_is_said_before_anything_is_sent() {
     let closed = SCENARIO.replace("rate = \"2/s\"", "model = \"closed\"");
-    let other = SCENARIO.replace("protocol = \"http\"", "protocol = \"http\"\npath = \"/x\"");
+    let other = SCENARIO.replace("protocol = \"http\"", "protocol = \"http\"\nhttp = { path = \"/x\" }");
     for (scenario, arguments, said) in [
         (
             SCENARIO,

@@ -178,6 +178,8 @@ fn alerts_cross_instances_and_who_is_gone_is_passed_over() {
     });
     // The first is asked how the service is, until it is gone.
     signal(service.places[0].1, "KILL");
+    let first = service.places[0].0;
+    wait_until("nobody listens there any more", || std::net::TcpStream::connect(first).is_err());
     for device in 0..20 {
         judge(service.front, &format!("m-{device}"), 0, 20.0);
     }

@@ -71,6 +71,10 @@ struct Turn<'t, 'c, 'w> {
     cx: &'c mut Context<'w>,
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a type with lifetimes is not general enough for every turn"
+)]
 impl TlsLayer {
     /// Shakes hands over `link`, as `device`.
     ///
@@ -124,6 +128,10 @@ impl TlsLayer {
 }
 
 /// As [`AsyncRead`] and [`AsyncWrite`] have it, over `link`.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a type with lifetimes is not general enough for every turn"
+)]
 impl TlsLayer {
     pub(in crate::net) fn poll_read(
         &mut self,

@@ -1,5 +1,7 @@
 //! The meeting point of all connections: delivers messages, takes readings to the pipeline and brings their verdicts back.
 
+mod feed;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -23,9 +25,7 @@ use super::router::{Id, Router};
 use super::topic;
 use crate::clock::{Tick, WallTime};
 use crate::reference::admission::{Question, Sender};
-use crate::reference::alert::LoggedAlert;
 use crate::reference::answer::{Answer, ReadingId, Reason};
-use crate::reference::broadcast::Broadcast;
 use crate::reference::endpoint::dispatcher::{Dispatcher, MQTT, Refusal, Ruling};
 use crate::reference::metric::Endpoint;
 use crate::reference::pipeline::Submission;
@@ -452,43 +452,6 @@ impl Hub {
             });
         }
         self.topic.replace(topic);
-    }
-
-    /// Publishes an alert.
-    pub(in crate::reference) fn alert(&self, logged: &LoggedAlert) {
-        self.tell(
-            &topic::alert_topic(logged.alert.level.name(), logged.alert.device.as_deref()),
-            &logged.text,
-        );
-    }
-
-    /// Publishes a verdict for those who listen to all of them.
-    pub(in crate::reference) fn verdict(&self, device: &str, text: &str) {
-        self.tell(&topic::told_verdict_topic(device), text);
-    }
-
-    /// Publishes what is said to all.
-    pub(in crate::reference) fn broadcast(&self, text: &str) {
-        self.tell(topic::BROADCAST, text);
-    }
-
-    fn tell(&self, topic: &str, text: &str) {
-        self.publish(&Message::plain(topic, text.as_bytes(), QoS::Level1), None);
-    }
-
-    /// Takes what a client says to all; what an acknowledgement is to say.
-    pub(super) fn take_broadcast(&self, payload: &[u8], arrived: Tick) -> ReasonCode {
-        match Broadcast::parse(payload) {
-            Err(reason) => {
-                self.dispatcher.bad(arrived, Endpoint::Mqtt, &reason, payload);
-                ReasonCode::ImplementationSpecific
-            }
-            Ok(broadcast) if self.dispatcher.broadcast(broadcast.clone()) => ReasonCode::Success,
-            Ok(_) => {
-                self.dispatcher.metrics.mqtt_dropped.inc();
-                ReasonCode::QuotaExceeded
-            }
-        }
     }
 
     /// Tells every connection to close, and returns when the last one has.
