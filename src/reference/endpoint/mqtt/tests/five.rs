@@ -141,9 +141,12 @@ fn an_acknowledgement_says_what_became_of_the_message() {
     ] {
         device.send(&publish_five(first, pid, topic, &[], &payload));
         device.expect(answer);
+        // A worker judges what was taken when it gets to it: what is published next may overtake the verdict.
+        if pid == 1 {
+            let verdict = String::from_utf8_lossy(&listener.next()).into_owned();
+            assert!(verdict.contains(r#""type":"verdict","device":"m-1","seq":1,"#), "{verdict}");
+        }
     }
-    let verdict = String::from_utf8_lossy(&listener.next()).into_owned();
-    assert!(verdict.contains(r#""type":"verdict","device":"m-1","seq":1,"#), "{verdict}");
     listener.expect(&publish_five(0x30, 0, "devices/m-1/verdicts", &[], b"heard"));
     // [MQTT-3.7.2-1]: what is not under way is not found.
     for (pid, answer) in [(5, &[0x70, 2, 0, 5][..]), (3, &[0x70, 3, 0, 3, 0x92])] {
