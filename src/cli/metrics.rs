@@ -1,16 +1,15 @@
 //! `--metrics`: the figures of a run under way, for Prometheus.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use super::CliError;
+use super::{CliError, request};
 use crate::results::MetricBoard;
 
 /// How long a client may take over its request, and over taking in the reply.
 const PATIENCE: Duration = Duration::from_secs(2);
-const REQUEST_BYTES: usize = 8 * 1024;
 
 /// Reads `IP:PORT`, or a port of the loopback alone.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -64,17 +63,8 @@ fn attend(mut client: &TcpStream, board: &MetricBoard) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
     let is_loopback = client.local_addr()?.ip().to_canonical().is_loopback();
-    let mut bytes = Vec::new();
-    let asked = loop {
-        let mut chunk = [0; 1024];
-        let read = client.read(&mut chunk)?;
-        bytes.extend_from_slice(&chunk[..read]);
-        match parse(&bytes, is_loopback) {
-            Some(asked) => break asked,
-            None if read == 0 || bytes.len() > REQUEST_BYTES => break Err("400 Bad Request"),
-            None => {}
-        }
-    };
+    let asked = request::read(client, |bytes| parse(bytes, is_loopback))?;
+    let asked = asked.unwrap_or(Err("400 Bad Request"));
     let (status, (kind, body)) = match asked {
         Ok(accepts) => ("200 OK", board.page(accepts.iter().map(String::as_str))),
         Err(status) => (status, ("text/plain", format!("{status}\n").into_bytes())),

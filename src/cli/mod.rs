@@ -28,6 +28,7 @@ mod node;
 mod phase;
 mod proxy;
 mod report;
+mod request;
 mod run;
 mod schema;
 #[cfg_attr(not(feature = "reference"), path = "score_absent.rs")]

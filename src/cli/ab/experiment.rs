@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rand::Rng;
 
 use super::args::{Order, TrialArgs};
-use super::record::{self, COMPARISON, PairRecord, Record, SCHEMA, Stage, State, evidence};
+use super::record::{self, COMPARISON, PairRecord, Record, SCHEMA, Stage, evidence};
 use super::repeat::{Allowance, Flaw};
 use crate::cli::CliError;
 use crate::cli::exit::Exit;
@@ -17,12 +17,13 @@ use crate::cli::screen;
 use crate::cli::signal::Interrupts;
 use crate::cli::trial::build::Build;
 use crate::cli::trial::generator::{self, RunRequest, RunResult};
-use crate::cli::trial::{StopResult, pin};
+use crate::cli::trial::record::State;
+use crate::cli::trial::{self, StopResult, pin};
 use crate::clock::{Monotonic, WallTime};
 use crate::compare::{self, Comparison, Decision, Evidence, Pair, Settings};
 use crate::display;
 use crate::page::comparison::Origin;
-use crate::results::{Host, RunDirectory, replace_text};
+use crate::results::{Host, RunDirectory};
 use crate::scenario::{Plan, Scenario};
 use crate::seed::Seed;
 
@@ -193,8 +194,7 @@ impl<'a> Experiment<'a> {
         self.record.ended = Some(WallTime::now().to_string());
         let stored = self.store().and_then(|()| match &outcome {
             Ok(Outcome::Complete(comparison) | Outcome::GaveUp(Some(comparison), _)) => {
-                let text = serde_json::to_string_pretty(comparison).map_err(CliError::failed)?;
-                replace_text(&self.folder.join(COMPARISON), &(text + "\n")).map_err(CliError::failed)
+                trial::record::store(&self.folder.join(COMPARISON), comparison).map_err(CliError::failed)
             }
             _ => Ok(()),
         });

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::exit::Exit;
+use crate::cli::trial::record::State;
 use crate::cli::{CliError, trial};
 use crate::compare::{
     self, Comparison, Decision, Evidence, InterimLook, LOOK_ALPHAS, Pair, Settings, Thresholds,
 };
 use crate::page::comparison::{Origin, Trial};
-use crate::results::{Host, Report, replace_text};
+use crate::results::{Host, Report};
 use crate::seed::Seed;
 use crate::units::part_of;
 
@@ -47,15 +48,6 @@ pub(in crate::cli) struct Record {
     /// Whether a regression is to be confirmed by as many fresh pairs.
     pub(super) confirming: bool,
     pub(super) pairs: Vec<PairRecord>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum State {
-    Running,
-    Complete,
-    Interrupted,
-    Failed,
 }
 
 /// A build, as it was asked for.
@@ -109,22 +101,7 @@ impl Record {
     /// # Errors
     /// If there is none, or it is of another form.
     pub(in crate::cli) fn load(folder: &Path) -> Result<Self, CliError> {
-        #[derive(Deserialize)]
-        struct SchemaOnly {
-            schema: u32,
-        }
-        let path = folder.join(FILE);
-        let shown = path.display();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| CliError::usage(format!("cannot read {shown}: {error}")))?;
-        let garbled = |error| CliError::usage(format!("{shown} is not a record of a comparison: {error}"));
-        let SchemaOnly { schema } = serde_json::from_str(&text).map_err(garbled)?;
-        if schema > SCHEMA {
-            return Err(CliError::usage(format!(
-                "{shown} has schema {schema}; this squall reads up to {SCHEMA}"
-            )));
-        }
-        serde_json::from_str(&text).map_err(garbled)
+        trial::record::load(&folder.join(FILE), "a comparison", SCHEMA).map_err(CliError::usage)
     }
 
     /// Writes it in one step: readers see the old one or the new one.
@@ -132,7 +109,7 @@ impl Record {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn store(&self, folder: &Path) -> io::Result<()> {
-        replace_text(&folder.join(FILE), &(serde_json::to_string_pretty(self)? + "\n"))
+        trial::record::store(&folder.join(FILE), self)
     }
 
     /// What the comparison was asked.

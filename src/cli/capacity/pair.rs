@@ -9,8 +9,8 @@ use super::args::SearchArgs;
 use super::demand::Demand;
 use super::prober::{Prober, Stop, Subject};
 use super::range::settings;
-use super::record::{SCHEMA, ServiceRecord, SettingsRecord, State, Trial};
-use super::search::{demands, directory, interrupts, unwritable};
+use super::record::{Head, ServiceRecord, Trial, leave_out_probes};
+use super::search::{directory, interrupts, unwritable};
 use super::service::Service;
 use crate::capacity::{Comparison, PairedSearch, PairedSettings, PairedStep};
 use crate::cli::CliError;
@@ -18,11 +18,11 @@ use crate::cli::amendment::OverrideArgs;
 use crate::cli::signal::Interrupts;
 use crate::cli::trial::args::GeneratorArgs;
 use crate::cli::trial::build::Build;
+use crate::cli::trial::record::{self, State};
 use crate::clock::{Monotonic, WallTime};
 use crate::display;
 use crate::display::capacity::PairOutline;
 use crate::language::Environment;
-use crate::results::{Host, replace_text};
 use crate::scenario::Plan;
 use crate::units::Span;
 
@@ -45,19 +45,8 @@ pub(in crate::cli) struct PairRequest<'a> {
 /// How a comparison was made and what it says.
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct PairRecord {
-    schema: u32,
-    tool_version: String,
-    scenario: String,
-    overrides: Vec<String>,
-    state: State,
-    ended_by: Option<String>,
-    started: String,
-    ended: Option<String>,
-    took_s: f64,
-    host: Host,
-    demands: Vec<String>,
-    planned_per_s: f64,
-    settings: SettingsRecord,
+    #[serde(flatten)]
+    head: Head,
     alpha: f64,
     threshold: f64,
     /// Base and candidate.
@@ -88,12 +77,12 @@ impl Paired {
     /// What there is to tell of it.
     pub(in crate::cli) fn outline(&self) -> PairOutline<'_> {
         PairOutline {
-            scenario: &self.record.scenario,
+            scenario: &self.record.head.scenario,
             labels: self.record.sides.each_ref().map(|side| side.label.as_str()),
             comparison: &self.comparison,
-            planned_per_s: self.record.planned_per_s,
-            took_s: self.record.took_s,
-            remark: self.record.ended_by.as_deref(),
+            planned_per_s: self.record.head.planned_per_s,
+            took_s: self.record.head.took_s,
+            remark: self.record.head.ended_by.as_deref(),
             folder: self.folder.display().to_string(),
         }
     }
@@ -121,17 +110,16 @@ pub(in crate::cli) fn pair(request: PairRequest<'_>) -> Result<Paired, CliError>
     let stopped = pairing.subjects.each_mut().map(|subject| subject.service.stop());
     let comparison = pairing.known.comparison_so_far();
     let record = &mut pairing.record;
-    record.took_s = pairing.prober.clock.now().as_secs_f64();
-    record.ended = Some(WallTime::now().to_string());
     record.comparison = Some(without_probes(&comparison));
-    record.state = match &ended {
+    let state = match &ended {
         Ok(()) => State::Complete,
         Err(Stop::Interrupted) => State::Interrupted,
         Err(Stop::Failed(_)) => State::Failed,
     };
-    let is_interrupted = record.state == State::Interrupted;
+    record.head.end(state, pairing.prober.clock.now().as_secs_f64());
+    let is_interrupted = state == State::Interrupted;
     if is_interrupted {
-        record.ended_by = Some("it was interrupted".to_owned());
+        record.head.ended_by = Some("it was interrupted".to_owned());
     }
     let stored = pairing.store();
     if let Err(Stop::Failed(error)) = ended {
@@ -163,19 +151,7 @@ impl<'a> Pairing<'a> {
             trials: Vec::new(),
         };
         let record = PairRecord {
-            schema: SCHEMA,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            scenario: scenario.name.clone(),
-            overrides: scenario.overrides.clone(),
-            state: State::Running,
-            ended_by: None,
-            started: started.to_string(),
-            ended: None,
-            took_s: 0.0,
-            host: Host::here(),
-            demands: demands(&scenario.budgets),
-            planned_per_s: plan.expected_rate(),
-            settings: SettingsRecord::of(&settings, search.allowance(), &plan),
+            head: Head::begin(&plan, (&settings, search.allowance()), started),
             alpha: paired.alpha,
             threshold: paired.threshold,
             sides: [side(&a), side(&b)],
@@ -214,17 +190,16 @@ impl<'a> Pairing<'a> {
                 return Err(Stop::Interrupted);
             }
             let began_s = self.prober.clock.now().as_secs_f64();
-            let allowance_s = self.record.settings.allowance_s;
+            let allowance_s = self.record.head.settings.allowance_s;
             if !self.record.base_first.is_empty() && began_s + self.longest_s > allowance_s {
-                let allowance = display::length(allowance_s);
-                self.record.ended_by = Some(format!("its time, {allowance}, was up"));
+                self.record.head.end_by_time();
                 return Ok(());
             }
             let number = self.record.base_first.len() as u32 + 1;
             for side in if base_first { [0, 1] } else { [1, 0] } {
                 let others = &self.record.sides[side].trials;
                 let wanted = (number, factors[side]);
-                let trial = self.prober.probe(&mut self.subjects[side], wanted, others, true)?;
+                let trial = self.prober.probe(&mut self.subjects[side], wanted, others)?;
                 self.record.sides[side].trials.push(trial);
             }
             self.longest_s = self.longest_s.max(self.prober.clock.now().as_secs_f64() - began_s);
@@ -243,14 +218,13 @@ impl<'a> Pairing<'a> {
         let known = self.known.comparison_so_far();
         self.prober.tell(&display::capacity::pair_progress(self.record.base_first.len(), &known));
         self.record.comparison = Some(without_probes(&known));
-        self.record.took_s = self.prober.clock.now().as_secs_f64();
+        self.record.head.took_s = self.prober.clock.now().as_secs_f64();
         Ok(self.store()?)
     }
 
     fn store(&self) -> Result<(), CliError> {
         let folder = &self.prober.folder;
-        let text = serde_json::to_string_pretty(&self.record).map_err(CliError::failed)? + "\n";
-        replace_text(&folder.join(FILE), &text).map_err(|error| unwritable(folder, &error))
+        record::store(&folder.join(FILE), &self.record).map_err(|error| unwritable(folder, &error))
     }
 }
 
@@ -258,8 +232,8 @@ impl<'a> Pairing<'a> {
 fn without_probes(comparison: &Comparison) -> Value {
     let mut value = serde_json::to_value(comparison).unwrap_or(Value::Null);
     for side in ["base", "candidate"] {
-        if let Some(answer) = value.get_mut(side).and_then(Value::as_object_mut) {
-            answer.remove("probes");
+        if let Some(answer) = value.get_mut(side) {
+            leave_out_probes(answer);
         }
     }
     value

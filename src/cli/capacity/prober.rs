@@ -91,13 +91,12 @@ impl Prober<'_> {
         subject: &mut Subject,
         (number, factor): (u32, f64),
         others: &[Trial],
-        has_time: bool,
     ) -> Result<Trial, Stop> {
         let first = self.attempt(subject, number, factor)?;
         let ends_here = others.iter().any(|trial| {
             trial.probe.verdict == Verdict::GeneratorLimited && trial.probe.factor <= factor * NEAR
         });
-        if first.probe.verdict != Verdict::GeneratorLimited || ends_here || !has_time {
+        if first.probe.verdict != Verdict::GeneratorLimited || ends_here {
             return Ok(first);
         }
         self.tell(&format!(

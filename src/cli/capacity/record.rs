@@ -1,6 +1,5 @@
 //! `capacity.json` and `capacity.csv`: how a search was made, probe by probe, and what it found; written after every probe.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,12 @@ use serde_json::Value;
 
 use super::measurement::Measurement;
 use super::recovery::Recovery;
+use crate::budget::Budget;
 use crate::capacity::{Answer, Probe, Settings};
 use crate::cli::CliError;
+use crate::cli::trial::record::{self, State};
+use crate::clock::WallTime;
+use crate::display;
 use crate::record::Judgement;
 use crate::results::{BudgetResult, Host, replace_text};
 use crate::scenario::Plan;
@@ -42,10 +45,10 @@ const COLUMNS: [&str; 16] = [
     "run",
 ];
 
-/// How a search was made and what it found.
+/// What the record of a search says of how it was made, and that of two in step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::cli) struct Record {
-    pub(super) schema: u32,
+pub(in crate::cli) struct Head {
+    schema: u32,
     pub(super) tool_version: String,
     pub(super) scenario: String,
     /// What was changed about it, as it was typed.
@@ -57,25 +60,66 @@ pub(in crate::cli) struct Record {
     pub(super) ended: Option<String>,
     /// How long it took by now, seconds.
     pub(super) took_s: f64,
-    pub(super) host: Host,
-    pub(super) service: ServiceRecord,
+    host: Host,
     /// What had to hold, a sentence each.
     pub(super) demands: Vec<String>,
     /// Readings per second that the scenario plans at a load of 1; of closed fleets none.
     pub(super) planned_per_s: f64,
     pub(super) settings: SettingsRecord,
+}
+
+impl Head {
+    /// Of a search that has `started` and may take as long as `allowance`, whose scenario has this plan at a load of 1.
+    pub(super) fn begin(plan: &Plan, (settings, allowance): (&Settings, Span), started: WallTime) -> Self {
+        let scenario = plan.scenario();
+        Self {
+            schema: SCHEMA,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario: scenario.name.clone(),
+            overrides: scenario.overrides.clone(),
+            state: State::Running,
+            ended_by: None,
+            started: started.to_string(),
+            ended: None,
+            took_s: 0.0,
+            host: Host::here(),
+            demands: demands(&scenario.budgets),
+            planned_per_s: plan.expected_rate(),
+            settings: SettingsRecord::of(settings, allowance, plan),
+        }
+    }
+
+    /// Takes note of the end, so many seconds after the beginning.
+    pub(super) fn end(&mut self, state: State, took_s: f64) {
+        self.state = state;
+        self.took_s = took_s;
+        self.ended = Some(WallTime::now().to_string());
+    }
+
+    /// Takes note that another probe would have taken longer than is allowed.
+    pub(super) fn end_by_time(&mut self) {
+        self.ended_by = Some(format!("its time, {}, was up", display::length(self.settings.allowance_s)));
+    }
+}
+
+/// What must hold, a sentence each.
+fn demands(budgets: &[Budget]) -> Vec<String> {
+    let conditions = |budget: &Budget| {
+        let scope = budget.scope.to_string();
+        budget.conditions.iter().map(move |condition| format!("{condition} of {scope}")).collect::<Vec<_>>()
+    };
+    budgets.iter().flat_map(conditions).collect()
+}
+
+/// How a search was made and what it found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::cli) struct Record {
+    #[serde(flatten)]
+    pub(super) head: Head,
+    pub(super) service: ServiceRecord,
     pub(super) trials: Vec<Trial>,
     /// What was found, but for its probes, which stand in `trials`.
     pub(super) answer: Option<Value>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum State {
-    Running,
-    Complete,
-    Interrupted,
-    Failed,
 }
 
 /// What was probed.
@@ -195,22 +239,7 @@ impl Record {
     /// # Errors
     /// If there is none, or it is of another form.
     pub(in crate::cli) fn load(folder: &Path) -> Result<Self, CliError> {
-        #[derive(Deserialize)]
-        struct SchemaOnly {
-            schema: u32,
-        }
-        let path = folder.join(FILE);
-        let shown = path.display();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| CliError::failed(format!("cannot read {shown}: {error}")))?;
-        let garbled = |error| CliError::failed(format!("{shown} is not a record of a search: {error}"));
-        let SchemaOnly { schema } = serde_json::from_str(&text).map_err(garbled)?;
-        if schema > SCHEMA {
-            return Err(CliError::failed(format!(
-                "{shown} has schema {schema}; this squall reads up to {SCHEMA}"
-            )));
-        }
-        serde_json::from_str(&text).map_err(garbled)
+        record::load(&folder.join(FILE), "a search", SCHEMA).map_err(CliError::failed)
     }
 
     /// Writes it, and the table of probes, each in one step: readers see the old one or the new one.
@@ -218,26 +247,24 @@ impl Record {
     /// # Errors
     /// If one cannot be written.
     pub(super) fn store(&self, folder: &Path) -> io::Result<()> {
-        replace_text(&folder.join(FILE), &(serde_json::to_string_pretty(self)? + "\n"))?;
+        record::store(&folder.join(FILE), self)?;
         replace_text(&folder.join(TABLE), &self.table())
     }
 
     fn table(&self) -> String {
-        let mut text = COLUMNS.join(",") + "\n";
+        let mut table = csv::Writer::from_writer(Vec::new());
+        // Writing to memory does not fail.
+        let _ = table.write_record(COLUMNS);
         for trial in &self.trials {
-            let cells = trial.row().into_iter().map(|cell| quoted(&cell));
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join(","));
+            let _ = table.write_record(trial.row());
         }
-        text
+        String::from_utf8(table.into_inner().unwrap_or_default()).unwrap_or_default()
     }
 
     /// Takes over what is known.
     pub(super) fn conclude(&mut self, answer: &Answer) {
         let mut value = serde_json::to_value(answer).unwrap_or(Value::Null);
-        if let Some(map) = value.as_object_mut() {
-            map.remove(PROBES);
-        }
+        leave_out_probes(&mut value);
         self.answer = Some(value);
     }
 
@@ -253,11 +280,9 @@ impl Record {
 /// The key of an answer that its record has elsewhere.
 const PROBES: &str = "probes";
 
-/// A cell by RFC 4180.
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
+/// Makes an answer what a record has of it: its probes stand beside it.
+pub(super) fn leave_out_probes(answer: &mut Value) {
+    if let Some(map) = answer.as_object_mut() {
+        map.remove(PROBES);
     }
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::args::OutputArgs;
-use super::record::{self, Record, State};
+use super::record::{self, Record};
 use crate::capacity::{Answer, Verdict};
 use crate::cli::export::seen_from;
+use crate::cli::trial::record::State;
 use crate::cli::{CliError, all, screen};
 use crate::display::capacity::{Outline, TrialOutline};
 use crate::display::{self, Style};
@@ -46,12 +47,12 @@ fn outline<'a>(record: &'a Record, answer: &'a Answer, folder: &Path) -> Outline
         budgets: &trial.budgets,
     });
     Outline {
-        scenario: &record.scenario,
-        demands: &record.demands,
+        scenario: &record.head.scenario,
+        demands: &record.head.demands,
         answer,
         trials: trials.collect(),
-        planned_per_s: record.planned_per_s,
-        took_s: record.took_s,
+        planned_per_s: record.head.planned_per_s,
+        took_s: record.head.took_s,
         remarks: remarks(record),
         folder: folder.display().to_string(),
     }
@@ -74,10 +75,10 @@ fn remarks(record: &Record) -> Vec<String> {
             plural(unjudged as u64, "probe")
         ));
     }
-    remarks.extend(match record.state {
+    remarks.extend(match record.head.state {
         State::Interrupted => Some("interrupted: this is what was known by then".to_owned()),
         State::Complete | State::Failed => {
-            record.ended_by.as_ref().map(|why| format!("the search ended early: {why}"))
+            record.head.ended_by.as_ref().map(|why| format!("the search ended early: {why}"))
         }
         State::Running => {
             Some("the search is under way, or was killed: this is what was known by then".to_owned())
@@ -103,11 +104,11 @@ fn service(record: &Record) -> String {
 
 /// How the search was made, for its page.
 fn origin(record: &Record, folder: &Path) -> Origin {
-    let settings = &record.settings;
+    let settings = &record.head.settings;
     let command = record.service.command.clone().unwrap_or_default();
     let percent = |share: f64| format!("{} %", share * 100.0);
     let facts = vec![
-        ("what had to hold", record.demands.join("; ")),
+        ("what had to hold", record.head.demands.join("; ")),
         ("loads", format!("from {} to {} times the scenario's", settings.lowest, settings.highest)),
         ("precision", percent(settings.precision)),
         ("confidence", percent(settings.confidence)),
@@ -116,10 +117,10 @@ fn origin(record: &Record, folder: &Path) -> Origin {
         ("service", service(record)),
         ("started by", command),
         ("targets", record.service.targets.join(" ")),
-        ("overrides", record.overrides.join(" ")),
+        ("overrides", record.head.overrides.join(" ")),
         ("seed", settings.seed.clone()),
-        ("started", record.started.clone()),
-        ("ended", record.ended.clone().unwrap_or_default()),
+        ("started", record.head.started.clone()),
+        ("ended", record.head.ended.clone().unwrap_or_default()),
     ];
     let runs: Vec<_> = record.trials.iter().map(|trial| folder.join(&trial.run)).collect();
     Origin {
@@ -127,7 +128,7 @@ fn origin(record: &Record, folder: &Path) -> Origin {
         first: runs.first().and_then(|run| load_manifest(run).ok()),
         runs,
         files: [record::FILE, record::TABLE].map(|file| folder.join(file)).to_vec(),
-        started: record.started.clone(),
-        tool_version: record.tool_version.clone(),
+        started: record.head.started.clone(),
+        tool_version: record.head.tool_version.clone(),
     }
 }

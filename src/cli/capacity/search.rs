@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::args::CapacityArgs;
 use super::demand::Demand;
 use super::prober::{Prober, Stop, Subject};
-use super::record::{Record, SCHEMA, SettingsRecord, State};
+use super::record::{Head, Record, SettingsRecord};
 use super::service::Service;
-use crate::budget::Budget;
 use crate::capacity::{self, Settings, Step};
 use crate::cli::CliError;
 use crate::cli::signal::Interrupts;
 use crate::cli::trial::pin;
+use crate::cli::trial::record::State;
 use crate::clock::{Monotonic, WallTime};
 use crate::display;
-use crate::results::{Host, RunDirectory};
+use crate::results::RunDirectory;
 use crate::scenario::{Plan, Scenario};
 
 /// A search under way.
@@ -48,10 +48,16 @@ impl<'a> Search<'a> {
         let (interrupts, listening) = interrupts()?;
         let started = WallTime::now();
         let (folder, budgets) = directory(&args.generator.out, &scenario.name, "capacity", started, demand)?;
-        let record = record(args, &scenario, &settings, (&service, started));
+        let plan = Plan::new(scenario.clone());
+        let record = Record {
+            head: Head::begin(&plan, (&settings, args.search.allowance()), started),
+            service: service.record(),
+            trials: Vec::new(),
+            answer: None,
+        };
         let search = Self {
             known: capacity::Search::new(settings),
-            longest_s: Plan::new(scenario.clone()).end().as_secs_f64(),
+            longest_s: plan.end().as_secs_f64(),
             subject: Subject::new(service, ""),
             record,
             _listening: listening,
@@ -95,11 +101,9 @@ impl<'a> Search<'a> {
             Err(Stop::Interrupted) => (State::Interrupted, None),
             Err(Stop::Failed(error)) => (State::Failed, Some(error)),
         };
-        self.record.state = state;
-        self.record.ended = Some(WallTime::now().to_string());
-        self.record.took_s = self.prober.clock.now().as_secs_f64();
+        self.record.head.end(state, self.prober.clock.now().as_secs_f64());
         if let Some(error) = &error {
-            self.record.ended_by = Some(error.message.clone());
+            self.record.head.ended_by = Some(error.message.clone());
         }
         self.record.conclude(&self.known.answer_so_far());
         let stored = self.store();
@@ -111,11 +115,11 @@ impl<'a> Search<'a> {
     }
 
     fn announce(&self) {
-        let SettingsRecord { lowest, highest, precision, allowance_s, .. } = self.record.settings;
-        let demands = &self.record.demands;
+        let SettingsRecord { lowest, highest, precision, allowance_s, .. } = self.record.head.settings;
+        let demands = &self.record.head.demands;
         self.prober.tell(&format!(
             "{}: looking for the highest load, from {} to {} times the scenario's, at which {} {}, to within {} %, in at most {}",
-            self.record.scenario,
+            self.record.head.scenario,
             display::factor(lowest),
             display::factor(highest),
             demands.join(" and "),
@@ -136,21 +140,18 @@ impl<'a> Search<'a> {
                 return Err(Stop::Interrupted);
             }
             if !self.has_time() {
-                let allowance = display::length(self.record.settings.allowance_s);
-                self.record.ended_by = Some(format!("its time, {allowance}, was up"));
+                self.record.head.end_by_time();
                 return Ok(());
             }
             let number = self.record.trials.len() as u32 + 1;
-            let has_time = self.has_time();
-            let trial =
-                self.prober.probe(&mut self.subject, (number, factor), &self.record.trials, has_time)?;
+            let trial = self.prober.probe(&mut self.subject, (number, factor), &self.record.trials)?;
             self.longest_s = self.longest_s.max(trial.took_s);
             self.known.note(trial.probe);
             let known = self.known.answer_so_far();
             self.prober.tell(&display::capacity_progress(&trial.probe, &known));
             self.record.trials.push(trial);
             self.record.conclude(&known);
-            self.record.took_s = self.prober.clock.now().as_secs_f64();
+            self.record.head.took_s = self.prober.clock.now().as_secs_f64();
             self.store()?;
         }
     }
@@ -158,7 +159,7 @@ impl<'a> Search<'a> {
     /// Whether another probe would end in time; the first one is made whatever it takes.
     fn has_time(&self) -> bool {
         let passed = self.prober.clock.now().as_secs_f64();
-        self.record.trials.is_empty() || passed + self.longest_s <= self.record.settings.allowance_s
+        self.record.trials.is_empty() || passed + self.longest_s <= self.record.head.settings.allowance_s
     }
 
     fn store(&self) -> Result<(), CliError> {
@@ -197,40 +198,4 @@ pub(super) fn unwritable(path: &Path, error: &io::Error) -> CliError {
         "cannot write under {}: {error}; choose another place with --out DIR",
         path.display()
     ))
-}
-
-/// What must hold, a sentence each.
-pub(super) fn demands(budgets: &[Budget]) -> Vec<String> {
-    let conditions = |budget: &Budget| {
-        let scope = budget.scope.to_string();
-        budget.conditions.iter().map(move |condition| format!("{condition} of {scope}")).collect::<Vec<_>>()
-    };
-    budgets.iter().flat_map(conditions).collect()
-}
-
-fn record(
-    args: &CapacityArgs,
-    scenario: &Scenario,
-    settings: &Settings,
-    (service, started): (&Service, WallTime),
-) -> Record {
-    let plan = Plan::new(scenario.clone());
-    Record {
-        schema: SCHEMA,
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        scenario: scenario.name.clone(),
-        overrides: scenario.overrides.clone(),
-        state: State::Running,
-        ended_by: None,
-        started: started.to_string(),
-        ended: None,
-        took_s: 0.0,
-        host: Host::here(),
-        service: service.record(),
-        demands: demands(&scenario.budgets),
-        planned_per_s: plan.expected_rate(),
-        settings: SettingsRecord::of(settings, args.search.allowance(), &plan),
-        trials: Vec::new(),
-        answer: None,
-    }
 }

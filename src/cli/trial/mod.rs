@@ -7,5 +7,6 @@ pub(super) mod generator;
 pub(super) mod pin;
 mod process;
 mod readiness;
+pub(super) mod record;
 
 pub(super) use process::StopResult;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::session::Session;
 use super::switchboard::Switchboard;
-use crate::cli::CliError;
+use crate::cli::{CliError, request};
 use crate::clock::Monotonic;
 use crate::page;
 use crate::reference::host;
@@ -30,7 +30,6 @@ const PULSE: Duration = Duration::from_secs(10);
 const CLIENTS: usize = 16;
 /// Looks after the end of the run that this is the page of: time to fetch the last of it.
 const LAST_LOOKS: u32 = 15;
-const REQUEST_BYTES: usize = 8 * 1024;
 /// The page's links lead to these; nothing else of the machine can be asked for.
 const FILES: [&str; 9] = [
     "run.json",
@@ -217,21 +216,12 @@ fn admit(listener: &TcpListener, site: &Arc<Site>) {
     }
 }
 
-fn attend(mut client: &TcpStream, site: &Site) -> io::Result<()> {
+fn attend(client: &TcpStream, site: &Site) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
     let reached = client.local_addr()?.ip();
-    let mut bytes = Vec::new();
-    let asked = loop {
-        let mut chunk = [0; 1024];
-        let read = client.read(&mut chunk)?;
-        bytes.extend_from_slice(&chunk[..read]);
-        match parse(&bytes, reached) {
-            Some(asked) => break asked,
-            None if read == 0 || bytes.len() > REQUEST_BYTES => break Err((400, "no request")),
-            None => {}
-        }
-    };
+    let asked = request::read(client, |bytes| parse(bytes, reached))?;
+    let asked = asked.unwrap_or(Err((400, "no request")));
     match (asked, &site.switchboard) {
         (Ok(Asked::Read(path)), _) => give(client, &path, site),
         (Ok(Asked::Order { token, body }), Some(board)) => {
@@ -293,7 +283,7 @@ fn order(request: &httparse::Request<'_, '_>, body: &[u8]) -> Option<Result<Aske
         std::str::from_utf8(found.value).ok()
     };
     let length = header("content-length").and_then(|length| length.parse().ok());
-    let Some(length) = length.filter(|length| *length <= REQUEST_BYTES) else {
+    let Some(length) = length.filter(|length| *length <= request::MOST) else {
         return Some(Err((400, "an order states its length")));
     };
     let body = body.get(..length)?.to_owned();

@@ -20,24 +20,14 @@ pub(crate) struct Cost {
     pub(crate) node: NodeFacts,
 }
 
-/// Processor time of a reading, and the stored result that says so.
+/// Processor time of a reading, and what says so.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Measured {
     /// Microseconds.
     pub(crate) us: f64,
-    /// The stem of its file under `results/peers`.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the test that holds the figure to its result")
-    )]
-    pub(crate) result: String,
-    /// The heading of its table.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the test that holds the figure to its result")
-    )]
-    pub(crate) part: String,
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by the tests that hold figures and page to it"))]
+    pub(crate) from: Source,
 }
 
 /// How a reading's cost grows with the devices of a core.
@@ -48,15 +38,18 @@ pub(crate) struct Crowd {
     pub(crate) few_us: f64,
     /// Among 10 000.
     pub(crate) many_us: f64,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the test that holds the figure to its result")
-    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by the tests that hold figures and page to it"))]
+    pub(crate) from: Source,
+}
+
+/// The stored result that a figure is from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(test), expect(dead_code, reason = "read by the tests that hold figures and page to it"))]
+pub(crate) struct Source {
+    /// The stem of its file under `results/peers`.
     pub(crate) result: String,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the test that holds the figure to its result")
-    )]
+    /// The heading of its table.
     pub(crate) part: String,
 }
 
@@ -111,8 +104,8 @@ impl Cost {
 mod tests {
     use super::*;
 
-    /// The rows of the table under the heading `part` of a stored result.
-    fn rows(result: &str, part: &str) -> Vec<Vec<String>> {
+    /// The rows of the table in a stored result.
+    fn rows(Source { result, part }: &Source) -> Vec<Vec<String>> {
         let path = format!("{}/results/peers/{result}.md", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap();
         let (_, table) =
@@ -124,15 +117,15 @@ mod tests {
     #[test]
     fn every_figure_is_that_of_the_result_it_names() {
         let all = COST.reading.values().chain([&COST.tls]);
-        for Measured { us, result, part } in all {
-            let rows = rows(result, part);
+        for Measured { us, from } in all {
+            let rows = rows(from);
             let own = rows.iter().find(|row| row[1] == "squall").unwrap();
             let place = rows[0].iter().position(|name| name.starts_with("CPU per message")).unwrap();
-            assert_eq!(own[place].parse(), Ok(*us), "{part}");
+            assert_eq!(own[place].parse(), Ok(*us), "{from:?}");
         }
-        let Crowd { few_us, many_us, result, part } = &COST.crowd;
+        let Crowd { few_us, many_us, from } = &COST.crowd;
         for (devices, us) in [("1,000", few_us), ("10,000", many_us)] {
-            let rows = rows(result, part);
+            let rows = rows(from);
             let row = rows.iter().find(|row| row[1] == devices).unwrap();
             assert_eq!(row[2].parse(), Ok(*us), "{devices}");
         }

@@ -11,17 +11,15 @@ use crate::units::figure::count;
 fn round() -> Cost {
     let text = "
         [reading]
-        http = { us = 5.0, result = '', part = '' }
-        mqtt = { us = 4.0, result = '', part = '' }
+        http = { us = 5.0, from = { result = '', part = '' } }
+        mqtt = { us = 4.0, from = { result = '', part = '' } }
         [tls]
         us = 10.0
-        result = ''
-        part = ''
+        from = { result = '', part = '' }
         [crowd]
         few_us = 5.0
         many_us = 10.0
-        result = ''
-        part = ''
+        from = { result = '', part = '' }
         [connection]
         kernel_bytes = 4000
         [segments]
@@ -128,7 +126,7 @@ fn figures() -> String {
     let mut page = "\n| protocol | a reading, µs of processor time among 1 000 devices | measured in | among 10 000, µs |\n|---|---|---|---|\n".to_owned();
     let measured = COST.reading.iter().map(|(name, measured)| (name.as_str(), measured, false));
     for (name, measured, tls) in measured.chain([("any, over TLS 1.3", &COST.tls, true)]) {
-        let result = &measured.result;
+        let result = &measured.from.result;
         let many = COST.seconds(name, tls) * 1e6;
         let _ = writeln!(
             page,

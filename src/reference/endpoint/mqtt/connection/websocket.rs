@@ -136,7 +136,7 @@ impl WebSocket {
             OpCode::Control(_) if !header.is_final || length > 125 => return Err(BROKEN),
             OpCode::Control(Control::Ping) => {
                 let pong: Vec<u8> = unmasked.collect();
-                self.put(0x8a, &pong);
+                self.put(OpCode::Control(Control::Pong), &pong);
             }
             OpCode::Control(Control::Pong) => {}
             OpCode::Control(Control::Close) => return Err(NORMAL),
@@ -147,7 +147,7 @@ impl WebSocket {
 
     /// Adds bytes of MQTT to what is to be written, as a message of their own.
     pub(super) fn send(&mut self, plain: &[u8]) {
-        self.put(0x82, plain);
+        self.put(OpCode::Data(Data::Binary), plain);
     }
 
     /// Adds a goodbye, unless it has been said.
@@ -157,23 +157,14 @@ impl WebSocket {
 
     fn close(&mut self, code: u16) {
         if !std::mem::replace(&mut self.is_closed, true) {
-            self.put(0x88, &code.to_be_bytes());
+            self.put(OpCode::Control(Control::Close), &code.to_be_bytes());
         }
     }
 
-    fn put(&mut self, first: u8, payload: &[u8]) {
-        self.output.push(first);
-        match payload.len() {
-            short @ 0..126 => self.output.push(short as u8),
-            long @ 126..0x1_0000 => {
-                self.output.push(126);
-                self.output.extend_from_slice(&(long as u16).to_be_bytes());
-            }
-            longer => {
-                self.output.push(127);
-                self.output.extend_from_slice(&(longer as u64).to_be_bytes());
-            }
-        }
+    fn put(&mut self, opcode: OpCode, payload: &[u8]) {
+        let header = FrameHeader { opcode, ..FrameHeader::default() };
+        // Writing to memory does not fail.
+        let _ = header.format(payload.len() as u64, &mut self.output);
         self.output.extend_from_slice(payload);
     }
 
